@@ -1,0 +1,1 @@
+"""Analyzer: MQTT in, durable telemetry, judgement by rules, findings out."""

@@ -1,0 +1,7 @@
+"""Errors of the analyzer package: one root, and below it only what some caller catches."""
+
+from __future__ import annotations
+
+
+class AnalyzerError(Exception):
+    """Root of every error that the analyzer raises on purpose."""

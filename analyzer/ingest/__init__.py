@@ -1,0 +1,1 @@
+"""Ingest: subscribe, decode, accept, append to the durable log, acknowledge."""
