@@ -1,0 +1,55 @@
+"""Address → scope: how far an address reaches, in one closed word.
+
+In: an address as text, as it stands in telemetry. Out: one of ``SCOPES``, or None for text that
+is no address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+SCOPES = ("loopback", "link_local", "private", "shared", "multicast", "any", "public")
+
+# First match wins. Source: RFC 6890 and its registries; documentation ranges count as public.
+_RANGES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("any", ("0.0.0.0/32", "::/128")),
+    ("loopback", ("127.0.0.0/8", "::1/128")),
+    ("link_local", ("169.254.0.0/16", "fe80::/10")),
+    ("private", ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")),
+    ("shared", ("100.64.0.0/10",)),
+    ("multicast", ("224.0.0.0/4", "ff00::/8")),
+)
+_NETWORKS = tuple(
+    (scope, tuple(ipaddress.ip_network(text) for text in texts)) for scope, texts in _RANGES
+)
+_CACHE_ADDRESSES = 65_536  # bound of each cache below, in distinct addresses
+
+
+@lru_cache(_CACHE_ADDRESSES)
+def scope_of(address: str) -> str | None:
+    """Return the scope of ``address``, or None if the text is no IP address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if parsed.version == 6:  # noqa: PLR2004 (the protocol's own number)
+        parsed = parsed.ipv4_mapped or parsed
+        if parsed.version == 6 and parsed.scope_id is not None:  # noqa: PLR2004
+            parsed = ipaddress.IPv6Address(int(parsed))
+    for scope, networks in _NETWORKS:
+        if any(parsed.version == network.version and parsed in network for network in networks):
+            return scope
+    return "public"
+
+
+@lru_cache(_CACHE_ADDRESSES)
+def plain_address(address: str) -> str:
+    """Return ``address`` with an IPv4-mapped IPv6 address written as IPv4, else unchanged."""
+    if ":" not in address:
+        return address
+    try:
+        mapped = ipaddress.IPv6Address(address).ipv4_mapped
+    except ValueError:
+        return address
+    return address if mapped is None else str(mapped)
