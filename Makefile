@@ -1,0 +1,72 @@
+# Every target is one command a contributor or CI runs. `make help` lists them.
+# Each needs only Python 3.11 or newer with venv: the environment in .venv is made on first use
+# and again when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := agent analyzer rules
+CODE := $(wildcard $(PACKAGES) benchmarks tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format types bench fuzz docs services clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with everything that the other targets need
+
+demo: $(STAMP) ## Assess this host: broker, agent, analyzer, findings in about a minute
+	@$(BIN)/python -m analyzer.demo
+
+test: $(STAMP) ## Fast tests: unit, property, contract; no service, no network
+	@$(BIN)/python -m pytest -q -m "not integration and not e2e"
+
+test-all: $(STAMP) ## All tests, with real services and whole processes, and the coverage floors
+	@$(BIN)/python -m pytest -q --cov
+	@echo "rules/ and agent/spool.py have a floor of their own:"
+	@$(BIN)/python -m coverage report --include='rules/*,agent/spool*' --fail-under=100
+
+lint: $(STAMP) ## Style, formatting, import layers, spelling, rule files
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@$(BIN)/validate-pyproject pyproject.toml
+	@$(BIN)/python -m rules check
+
+format: $(STAMP) ## Format the code and repair what ruff can
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+types: $(STAMP) ## Strict type check of packages, tests and benchmarks
+	@$(BIN)/mypy $(CODE)
+
+bench: $(STAMP) ## Run every benchmark; results go to benchmarks/results
+	@set -e; for script in benchmarks/bench_*.py; do \
+		echo "== $$script"; $(BIN)/python "$$script"; \
+	done
+
+fuzz: $(STAMP) ## Property tests with 20,000 random examples each; takes long
+	@$(BIN)/python -m pytest -q --hypothesis-profile=fuzz --timeout=3600 tests/property
+
+docs: $(STAMP) ## Write the generated parts of the documentation again
+	@$(BIN)/python -m rules schema --write
+
+services: ## Install what test-all talks to (Debian packages, with sudo unless root)
+	@.ci/services
+
+clean: ## Remove caches, builds and reports; .venv stays
+	@rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache
+	@find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Proctor needs Python 3.11 or newer: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing Proctor and its tools into $(VENV) (about a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Python cannot create $(VENV). On Debian: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analyzer,dev]'
+	@touch $@
