@@ -1,0 +1,73 @@
+"""Set-up of every test: hypothesis profiles, service programs, blocking calls."""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+from hypothesis import settings
+
+from tests.services import find_program, missing_reason
+
+TESTS = Path(__file__).parent
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+REAL_SERVICES = ("integration", "e2e")  # folders, and the markers of what stands in them
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=200, print_blob=True)
+settings.register_profile("fuzz", deadline=None, max_examples=20_000)
+settings.load_profile("ci" if IN_CI else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in tests/integration and tests/e2e, so that no test can forget it."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in REAL_SERVICES:
+            item.add_marker(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped integration or e2e test into a failed one in CI."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        mark = next(filter(item.get_closest_marker, REAL_SERVICES), None)
+        if mark:
+            report.outcome = "failed"
+            report.longrepr = f"{mark} tests are never skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def service() -> Callable[[str], Path]:
+    """Return a function that gives a program's path, and skips the test where it is missing."""
+
+    def path_of(name: str) -> Path:
+        found = find_program(name)
+        if found is None:
+            pytest.skip(missing_reason(name))
+        return found
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def blocking_detector() -> BlockBuster:
+    """Return the detector of calls that block the event loop from inside our packages."""
+    return BlockBuster(["agent", "analyzer", "rules"])
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls(
+    request: pytest.FixtureRequest, blocking_detector: BlockBuster
+) -> Iterator[None]:
+    if request.node.get_closest_marker("allow_blocking"):
+        yield
+        return
+    blocking_detector.activate()
+    yield
+    blocking_detector.deactivate()
