@@ -38,7 +38,8 @@ def pytest_runtest_makereport(
         mark = next(filter(item.get_closest_marker, REAL_SERVICES), None)
         if mark:
             report.outcome = "failed"
-            report.longrepr = f"{mark} tests are never skipped in CI: {report.longrepr}"
+            reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+            report.longrepr = f"{mark} tests are never skipped in CI. {reason}"
     return report
 
 
