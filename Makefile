@@ -31,7 +31,7 @@ test-all: $(STAMP) ## All tests, with real services and whole processes, and the
 lint: $(STAMP) ## Style, formatting, import layers, spelling, rule files
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
 	@$(BIN)/validate-pyproject pyproject.toml
 	@$(BIN)/python -m rules check
