@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class AgentError(Exception):
     """Root of everything the agent raises on purpose."""
@@ -9,3 +11,45 @@ class AgentError(Exception):
 
 class ConfigError(AgentError):
     """The configuration cannot be used as it is written."""
+
+
+class DecodeError(AgentError):
+    """Bytes from outside are not what they should be: malformed, truncated or too large.
+
+    Attributes:
+        what: What was being read, such as ``certificate``.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"cannot decode {what}: {why}")
+        self.what = what
+        self.why = why
+
+
+class NetlinkError(AgentError):
+    """The kernel's socket tables cannot be read over netlink.
+
+    Attributes:
+        action: What was tried.
+        errno: The kernel's error number.
+    """
+
+    def __init__(self, action: str, errno: int) -> None:
+        super().__init__(f"cannot {action} over netlink: {os.strerror(errno)}")
+        self.action = action
+        self.errno = errno
+
+
+class SpoolError(AgentError):
+    """The spool cannot do what was asked; the agent goes on without.
+
+    Attributes:
+        folder: Where the spool is.
+        why: What stands in the way.
+    """
+
+    def __init__(self, folder: os.PathLike[str], why: str) -> None:
+        super().__init__(f"spool {os.fspath(folder)}: {why}")
+        self.folder = folder
+        self.why = why
