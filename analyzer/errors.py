@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class AnalyzerError(Exception):
     """Root of every error that the analyzer raises on purpose."""
+
+
+class StoreError(AnalyzerError):
+    """The store cannot be opened, read or written, or refuses a change."""
