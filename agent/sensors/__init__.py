@@ -1,0 +1,1 @@
+"""What observes the host: each sensor turns kernel tables, /proc or answers into raw facts."""

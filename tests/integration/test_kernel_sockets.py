@@ -1,0 +1,191 @@
+"""Netlink sensors against this kernel; they need loopback and no privilege."""
+
+import socket
+import statistics
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.sensors.destroy_events import DestroyEvents
+from agent.sensors.netlink import SocketTable
+from agent.sensors.socket_rows import ClosedSocket, SocketRow, TcpState
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server((LOOPBACK, 0), backlog=128) as server:
+        yield server
+
+
+@pytest.fixture
+def events() -> Iterator[DestroyEvents]:
+    with DestroyEvents() as subscription:
+        yield subscription
+
+
+def port_of(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
+def row_at(rows: list[SocketRow], local_port: int) -> SocketRow:
+    (row,) = [row for row in rows if row.local_port == local_port]
+    return row
+
+
+def drain_port(events: DestroyEvents, port: int, wanted: int) -> list[ClosedSocket]:
+    """Collect the closed sockets with ``port`` at either end; the kernel tells them a bit later."""
+    found: list[ClosedSocket] = []
+    for _ in range(200):
+        found += [each for each in events.drain() if port in {each.local_port, each.remote_port}]
+        if len(found) >= wanted:
+            break
+        time.sleep(0.01)
+    return found
+
+
+def test_listener_is_seen_at_once() -> None:
+    before = SocketTable().listeners()
+    with socket.create_server((LOOPBACK, 0)) as server:
+        row = row_at(SocketTable().listeners(), port_of(server))
+    after = SocketTable().listeners()
+
+    assert (row.local_address, row.state) == (LOOPBACK, TcpState.LISTEN)
+    assert row.inode > 0
+    assert row.cookie not in {each.cookie for each in before + after}
+
+
+def test_ipv6_listener_keeps_its_wildcard() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        row = row_at(SocketTable().listeners(), port_of(server))
+
+    assert (row.family, row.local_address, row.remote_address) == (socket.AF_INET6, "::", "::")
+
+
+def test_connection_is_seen_from_both_sides(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()) as client, listener.accept()[0]:
+        rows, port = SocketTable().connections(), port_of(client)
+
+    outbound = row_at(rows, port)
+    (inbound,) = [row for row in rows if row.remote_port == port]
+    assert (outbound.remote_address, outbound.remote_port) == (LOOPBACK, port_of(listener))
+    assert (inbound.local_address, inbound.local_port) == (LOOPBACK, port_of(listener))
+    assert outbound.state == inbound.state == TcpState.ESTABLISHED
+
+
+def test_ipv4_peer_of_a_dual_stack_listener_is_ipv4() -> None:
+    with (
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server,
+        socket.create_connection((LOOPBACK, port_of(server))) as client,
+        server.accept()[0],
+    ):
+        row = row_at(SocketTable().connections([TcpState.ESTABLISHED]), port_of(server))
+        client_port = port_of(client)
+
+    assert (row.family, row.local_address) == (socket.AF_INET, LOOPBACK)
+    assert row.remote_port == client_port
+
+
+def test_udp_socket_is_seen() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind((LOOPBACK, 0))
+        row = row_at(SocketTable().udp(), port_of(bound))
+
+    assert (row.protocol, row.state, row.remote_port) == ("udp", TcpState.CLOSE, 0)
+
+
+def test_every_short_connection_is_seen_from_both_sides(
+    listener: socket.socket, events: DestroyEvents
+) -> None:
+    """1,000 connections, each opened, used and closed between two polls."""
+    opened: list[int] = []
+    lives_s: list[float] = []
+    for _ in range(1_000):
+        began_s = time.monotonic()
+        with socket.create_connection(listener.getsockname()) as client:
+            accepted, _ = listener.accept()
+            client.sendall(b"four")
+            accepted.recv(4)
+            accepted.close()
+            opened.append(port_of(client))
+        lives_s.append(time.monotonic() - began_s)
+    server_port = port_of(listener)
+    found = drain_port(events, server_port, 2_000)
+
+    outbound = [each.local_port for each in found if each.remote_port == server_port]
+    inbound = [each.remote_port for each in found if each.local_port == server_port]
+    assert sorted(outbound) == sorted(inbound) == sorted(opened)
+    assert all(each.established for each in found)
+    assert events.lost == 0
+    assert statistics.median(lives_s) < 0.002
+
+
+def test_closed_connection_has_its_payload_and_the_cookie_of_the_poll(
+    listener: socket.socket, events: DestroyEvents
+) -> None:
+    with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as peer:
+        client_port = port_of(client)
+        cookie = row_at(SocketTable().connections(), client_port).cookie
+        client.sendall(bytes(1_000))
+        peer.recv(1_000, socket.MSG_WAITALL)
+        peer.sendall(bytes(20))
+        client.recv(20, socket.MSG_WAITALL)
+
+    sides = {each.local_port: each for each in drain_port(events, client_port, 2)}
+    outbound, inbound = sides[client_port], sides[port_of(listener)]
+    assert outbound.cookie == cookie
+    assert (outbound.bytes_sent, inbound.bytes_sent) == (1_000, 20)
+    assert outbound.bytes_received in {20, 21}
+    assert inbound.bytes_received in {1_000, 1_001}
+
+
+def test_refused_attempt_was_not_established(events: DestroyEvents) -> None:
+    with socket.create_server((LOOPBACK, 0)) as gone:
+        port = port_of(gone)
+    with socket.socket() as client:
+        client.settimeout(0)
+        client.connect_ex((LOOPBACK, port))
+        time.sleep(0.01)
+
+    attempts = [each for each in drain_port(events, port, 2) if each.remote_port == port]
+    assert [each.established for each in attempts] == [False]
+
+
+def test_aborted_connection_is_seen_by_its_peer_and_by_cookie(
+    listener: socket.socket, events: DestroyEvents
+) -> None:
+    with socket.create_connection(listener.getsockname()) as client, listener.accept()[0]:
+        client_port = port_of(client)
+        cookie = row_at(SocketTable().connections(), client_port).cookie
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+
+    sides = {each.local_port: each for each in drain_port(events, client_port, 2)}
+    assert sides[port_of(listener)].remote_port == client_port
+    assert (sides[client_port].cookie, sides[client_port].remote_port) == (cookie, 0)
+    assert sides[client_port].established
+
+
+def test_overflow_of_the_queue_is_counted(listener: socket.socket) -> None:
+    with DestroyEvents(queue_bytes=8_192) as events:
+        for _ in range(50):
+            with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+                pass
+        time.sleep(0.1)
+        waiting = len(events.drain())
+
+    assert 0 < waiting < 100
+    assert events.lost >= 100 - waiting
+
+
+def test_drain_takes_a_limited_number(listener: socket.socket, events: DestroyEvents) -> None:
+    for _ in range(5):
+        with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+            pass
+    time.sleep(0.1)
+
+    assert len(events.drain(3)) <= 3
+    assert len(drain_port(events, port_of(listener), 7)) >= 7
