@@ -9,3 +9,7 @@ class AnalyzerError(Exception):
 
 class StoreError(AnalyzerError):
     """The store cannot be opened, read or written, or refuses a change."""
+
+
+class AssessmentError(AnalyzerError):
+    """An assessment run cannot be created or changed as asked."""

@@ -96,6 +96,11 @@ class Run:
     """Why it failed, or what went wrong on the way; empty when all is well."""
     progress: Progress = field(default_factory=Progress)
 
+    @property
+    def interval(self) -> tuple[int, int]:
+        """Return the interval that is judged; empty while collection has not begun."""
+        return (self.from_us or 0, self.to_us or 0)
+
     def entered(self, state: RunState, at_us: int) -> Run:
         """Return the run in another state, with the step in its history."""
         return replace(self, state=state, changes=(*self.changes, StateChange(state, at_us)))
