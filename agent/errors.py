@@ -53,3 +53,15 @@ class SpoolError(AgentError):
         super().__init__(f"spool {os.fspath(folder)}: {why}")
         self.folder = folder
         self.why = why
+
+
+class ControlError(AgentError):
+    """A control message that is none, or asks for what no run may ask for."""
+
+
+class AckError(AgentError):
+    """An acknowledgement that is none."""
+
+
+class SinkError(AgentError):
+    """The broker is not reached, or the connection to it is lost; a new attempt may succeed."""
