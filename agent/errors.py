@@ -27,7 +27,11 @@ class DecodeError(AgentError):
         self.why = why
 
 
-class NetlinkError(AgentError):
+class SocketTableError(AgentError):
+    """The host's socket tables cannot be read."""
+
+
+class NetlinkError(SocketTableError):
     """The kernel's socket tables cannot be read over netlink.
 
     Attributes:
