@@ -149,9 +149,9 @@ class RecordReader:
         with self._path.open("rb") as file:
             magic = file.read(len(MAGIC))
             if magic != MAGIC:
-                if magic.rstrip(b"\0") and not MAGIC.startswith(magic):
+                if not MAGIC.startswith(magic.rstrip(b"\0")):
                     raise ForeignFileError(self._path)
-                return
+                return  # it ended at its birth: nothing was stored
             self.end = self._start
             file.seek(self._start)
             yield from self._records(file, os.fstat(file.fileno()).st_size)

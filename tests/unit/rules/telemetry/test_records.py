@@ -68,7 +68,7 @@ def test_frame_refuses_a_header_that_the_format_cannot_hold(header: bytes) -> No
         frame(header, b"payload")
 
 
-@pytest.mark.parametrize("head", [b"", MAGIC[:3], bytes(8), bytes(5000)])
+@pytest.mark.parametrize("head", [b"", MAGIC[:3], MAGIC[:3] + bytes(9), bytes(5000)])
 def test_file_that_a_crash_left_at_its_birth_is_empty(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "a.seg"
     path.write_bytes(head)
