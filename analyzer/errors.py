@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class AnalyzerError(Exception):
     """Root of every error that the analyzer raises on purpose."""
@@ -13,3 +15,36 @@ class StoreError(AnalyzerError):
 
 class AssessmentError(AnalyzerError):
     """An assessment run cannot be created or changed as asked."""
+
+
+class SegmentWriteError(AnalyzerError):
+    """The telemetry log of a run cannot be written; its agents keep what was not stored.
+
+    Attributes:
+        folder: Where the log is.
+        why: What stands in the way.
+    """
+
+    def __init__(self, folder: Path, why: str) -> None:
+        """Say what to free or mend."""
+        super().__init__(
+            f"cannot write the telemetry log {folder}: {why}; the agents keep their batches "
+            "until it can be written"
+        )
+        self.folder = folder
+        self.why = why
+
+
+class SegmentReadError(AnalyzerError):
+    """A file of a telemetry log cannot be read.
+
+    Attributes:
+        path: The file.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Name the file."""
+        super().__init__(f"cannot read the telemetry log {path}: {why}")
+        self.path = path
+        self.why = why
