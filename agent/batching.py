@@ -59,13 +59,19 @@ class Batcher:
         self._limits = limits
         self._sequence = 0
         self._runs: tuple[str, ...] = ()
-        self._kinds: frozenset[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
+        self._collected: tuple[str, ...] = ()
         self._ahead: list[Event] = []  # beyond to_us: they belong to the next interval
         self._reset()
 
     def __len__(self) -> int:
         """Return the number of events that are not cut yet."""
         return sum(len(part.builder) for part in self._parts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to cut: no event and no time."""
+        return not len(self) and self.from_us == self.to_us
 
     @property
     def is_due(self) -> bool:
@@ -80,44 +86,60 @@ class Batcher:
             return idle_us
         return min(idle_us, self._first_us + round(self._limits.max_age_s * 1e6))
 
-    def begin(self, *, from_us: int, runs: Iterable[str], kinds: Iterable[str]) -> None:
-        """Open a span at the moment from which collecting is complete."""
+    def begin(
+        self,
+        *,
+        from_us: int,
+        runs: Iterable[str],
+        wanted: Iterable[str],
+        collected: Iterable[str],
+    ) -> None:
+        """Open a span at the moment from which collecting is complete; see ``switch``."""
         self.from_us = self.to_us = from_us
         self._ahead = []
         self._reset()
-        self.switch(runs=runs, kinds=kinds)
+        self.switch(runs=runs, wanted=wanted, collected=collected)
 
-    def switch(self, *, runs: Iterable[str], kinds: Iterable[str]) -> None:
+    def switch(
+        self, *, runs: Iterable[str], wanted: Iterable[str], collected: Iterable[str]
+    ) -> None:
         """Go on for other runs or kinds, right behind what was cut.
+
+        Args:
+            runs: The runs that events are collected for.
+            wanted: The kinds they need; nothing is sent of any other kind.
+            collected: The kinds that some sensor collects.
 
         Raises:
             ValueError: Events of the runs before are not cut yet.
         """
-        if len(self) or self.from_us != self.to_us:
+        if not self.is_empty:
             raise ValueError("a batch speaks of one set of runs; cut first")
         self._runs = tuple(runs)
-        self._kinds = frozenset(kinds)
+        self._wanted = frozenset(wanted)
+        self._collected = tuple(sorted(self._wanted.intersection(collected)))
 
     def add(self, events: Iterable[Event], *, until_us: int) -> None:
         """Take over drained events; with those before, they are complete before ``until_us``.
 
-        Events of kinds that nobody wants any more are left out.
+        Events of kinds that nobody wants are left out.
         """
         self.to_us = max(self.to_us, until_us)
         waiting, self._ahead = [*self._ahead, *events], []
         for event in sorted(waiting, key=_time):
             if event.ts_us >= self.to_us:
                 self._ahead.append(event)
-            elif event.kind in self._kinds:
+            elif event.kind in self._wanted:
                 self._put(event)
 
-    def cut(self, coverage: Collection[Coverage]) -> list[Batch]:
+    def cut(self, coverage: Collection[Coverage], *, is_forced: bool = False) -> list[Batch]:
         """Return what is not cut yet as batches; none where no time has passed.
 
         Args:
             coverage: Rows of the whole interval from ``from_us`` to ``to_us``.
+            is_forced: Make a batch even of nothing, for what only its header has to say.
         """
-        if not len(self) and self.from_us == self.to_us:
+        if self.is_empty and not is_forced:
             return []
         ends = [*(part.from_us for part in self._parts[1:]), self.to_us]
         batches = [
@@ -161,7 +183,7 @@ class Batcher:
             from_us=part.from_us,
             to_us=to_us,
             runs=self._runs,
-            kinds=tuple(sorted(self._kinds)),
+            kinds=self._collected,
             losses=(Loss(MALFORMED, lost, self.from_us, to_us),) if lost else (),
             coverage=tuple(self._cover(coverage, part.from_us, to_us, is_last=is_last)),
         )
@@ -174,7 +196,7 @@ class Batcher:
         if from_us == to_us:
             return
         for row in coverage:
-            kinds = tuple(kind for kind in row.kinds if kind in self._kinds)
+            kinds = tuple(kind for kind in row.kinds if kind in self._wanted)
             if not kinds:
                 continue
             own = replace(row, kinds=kinds, from_us=from_us, to_us=to_us)

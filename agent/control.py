@@ -30,7 +30,7 @@ _Time = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 class WantedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run and the kinds its rules need, from ``from_us`` until before ``to_us``."""
 
-    run: Annotated[str, Meta(min_length=1, max_length=512)]
+    run: Annotated[str, Meta(min_length=1, max_length=255)]
     kinds: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=200)]
     from_us: _Time
     to_us: _Time

@@ -21,7 +21,7 @@ def _collect(
     drains: list[tuple[int, bool, list[tuple[int, str]]]],
 ) -> tuple[list[Batch], Counter[tuple[str, int]], int]:
     batcher = Batcher(agent_id="h-1", boot_id="b", limits=Limits(max_events=3, idle_age_s=1e-4))
-    batcher.begin(from_us=1_000, runs=("r",), kinds=KINDS)
+    batcher.begin(from_us=1_000, runs=("r",), wanted=KINDS, collected=KINDS)
     batches: list[Batch] = []
     made: Counter[tuple[str, int]] = Counter()
     time_us = 1_000

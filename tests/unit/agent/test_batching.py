@@ -6,12 +6,13 @@ from agent.batching import Batcher, Limits
 from rules.telemetry.batch import Coverage, Event, Loss
 
 SECOND = 1_000_000
+KINDS = ("connection", "listener")
 
 
 def _batcher(*, max_events: int = 10_000) -> Batcher:
     limits = Limits(max_events=max_events, max_age_s=2, idle_age_s=10)
     batcher = Batcher(agent_id="h-1", boot_id="b0", limits=limits)
-    batcher.begin(from_us=0, runs=("r1",), kinds=("connection", "listener"))
+    batcher.begin(from_us=0, runs=("r1",), wanted=KINDS, collected=KINDS)
     return batcher
 
 
@@ -86,7 +87,7 @@ def test_event_beyond_the_end_of_a_span_is_not_collected() -> None:
     batcher = _batcher()
     batcher.add([_event(SECOND)], until_us=SECOND)
     batcher.cut([])
-    batcher.begin(from_us=SECOND, runs=("r2",), kinds=("connection",))
+    batcher.begin(from_us=SECOND, runs=("r2",), wanted=("connection",), collected=KINDS)
     batcher.add([], until_us=2 * SECOND)
     (batch,) = batcher.cut([])
     assert len(batch) == 0
@@ -154,9 +155,9 @@ def test_other_runs_get_a_batch_of_their_own() -> None:
     batcher = _batcher()
     batcher.add([_event(1), _event(SECOND)], until_us=SECOND)
     with pytest.raises(ValueError, match="cut first"):
-        batcher.switch(runs=("r2",), kinds=("connection",))
+        batcher.switch(runs=("r2",), wanted=("connection",), collected=KINDS)
     (first,) = batcher.cut([])
-    batcher.switch(runs=("r2",), kinds=("connection",))
+    batcher.switch(runs=("r2",), wanted=("connection",), collected=KINDS)
     batcher.add([], until_us=2 * SECOND)
     (second,) = batcher.cut([])
     assert (first.header.runs, second.header.runs) == (("r1",), ("r2",))
@@ -166,7 +167,7 @@ def test_other_runs_get_a_batch_of_their_own() -> None:
 
 def test_kind_that_nobody_wants_is_left_out() -> None:
     batcher = _batcher()
-    batcher.switch(runs=("r1",), kinds=("listener",))
+    batcher.switch(runs=("r1",), wanted=("listener",), collected=KINDS)
     batcher.add([_event(1), _event(2, kind="listener")], until_us=10)
     (batch,) = batcher.cut([_row(), _row(kinds=("connection", "listener"))])
     assert sorted(batch.tables) == ["listener"]
@@ -191,3 +192,20 @@ def test_clock_that_steps_back_makes_no_overlap() -> None:
     batcher.add([], until_us=SECOND // 2)
     assert batcher.cut([]) == []
     assert batcher.to_us == SECOND
+
+
+def test_header_names_the_kinds_that_are_wanted_and_collected() -> None:
+    batcher = _batcher()
+    batcher.switch(runs=("r1",), wanted=("connection", "aws_call"), collected=KINDS)
+    batcher.add([], until_us=10)
+    (batch,) = batcher.cut([_row(kinds=("aws_call",), state="off")])
+    assert batch.header.kinds == ("connection",)
+    assert [row.kinds for row in batch.header.coverage] == [("aws_call",)]  # says why
+
+
+def test_forced_cut_makes_a_batch_of_nothing() -> None:
+    batcher = _batcher()
+    batcher.add([], until_us=10)
+    batcher.cut([])
+    (batch,) = batcher.cut([], is_forced=True)
+    assert (batch.header.from_us, batch.header.to_us, len(batch)) == (10, 10, 0)
