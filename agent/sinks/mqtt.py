@@ -1,0 +1,115 @@
+"""MQTT sink: the one place that knows aiomqtt.
+
+In: settings of the broker. Out: sessions, MQTT 3.1.1, QoS 1. Only on asyncio's own event loop: on
+uvloop a client may not notice for many seconds that its broker is gone (see the integration test).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiomqtt
+
+from agent.config import Settings
+from agent.errors import ConfigError, SinkError
+from agent.sinks import Message
+
+QOS = 1
+
+
+class MqttSink:
+    """The broker that the settings name."""
+
+    def __init__(self, settings: Settings, *, identifier: str, password: str | None = None) -> None:
+        """Describe the broker; nothing is opened yet.
+
+        Args:
+            settings: URL, certificates, user name and times.
+            identifier: MQTT client id; a second client of the same name throws out the first.
+            password: Password of the settings' user.
+
+        Raises:
+            ConfigError: A certificate or key cannot be used.
+        """
+        self._settings = settings
+        self._identifier = identifier
+        self._password = password
+        self._tls = _tls_context(settings) if settings.is_tls else None
+
+    @asynccontextmanager
+    async def open(self, *, topics: Sequence[str], will: Message) -> AsyncIterator[MqttSession]:
+        """Connect and subscribe."""
+        client = self._client(will)
+        try:
+            async with client:
+                await _subscribe(client, topics)
+                yield MqttSession(client)
+        except aiomqtt.MqttError as error:
+            raise SinkError(f"broker {self._settings.broker_url}: {error}") from error
+        finally:
+            # When no answer to CONNECT comes, aiomqtt leaves its socket and a task behind.
+            client._client.disconnect()  # noqa: SLF001
+
+    def _client(self, will: Message) -> aiomqtt.Client:
+        host, port = self._settings.broker_address
+        client = aiomqtt.Client(
+            host,
+            port,
+            identifier=self._identifier,
+            username=self._settings.broker_username or None,
+            password=self._password,
+            clean_session=True,  # what was missed is sent again anyway, and control is retained
+            will=aiomqtt.Will(will.topic, will.payload, qos=QOS, retain=True),
+            keepalive=self._settings.keepalive_s,
+            timeout=self._settings.connect_timeout_s,
+            tls_context=self._tls,
+        )
+        # A connection is made in a thread, which nothing but this can end.
+        client._client.connect_timeout = self._settings.connect_timeout_s  # noqa: SLF001
+        return client
+
+
+class MqttSession:
+    """One connection of an aiomqtt client."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        """Use a client that is connected."""
+        self._client = client
+
+    async def messages(self) -> AsyncGenerator[Message, None]:
+        """Yield what comes in."""
+        # aiomqtt's queue has no bound, because a full one drops silently. It holds only what the
+        # analyzer says to this agent, and the broker keeps no more than its in-flight window open.
+        try:
+            async for message in self._client.messages:
+                yield Message(str(message.topic), message.payload)
+        except aiomqtt.MqttError as error:
+            raise SinkError(str(error)) from error
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send a message."""
+        try:
+            await self._client.publish(topic, payload, qos=QOS, retain=retain)
+        except aiomqtt.MqttError as error:
+            raise SinkError(str(error)) from error
+
+
+async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:
+    granted = await client.subscribe([(topic, QOS) for topic in topics]) if topics else ()
+    for topic, code in zip(topics, granted, strict=True):
+        if getattr(code, "is_failure", False):
+            raise SinkError(f"the broker refuses the subscription of {topic}: {code}")
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.broker_ca_file or None)
+        if settings.broker_cert_file:
+            context.load_cert_chain(settings.broker_cert_file, settings.broker_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"certificates for {settings.broker_url} cannot be used: {error}"
+        ) from error
+    return context
