@@ -48,3 +48,11 @@ class SegmentReadError(AnalyzerError):
         super().__init__(f"cannot read the telemetry log {path}: {why}")
         self.path = path
         self.why = why
+
+
+class HeartbeatError(AnalyzerError):
+    """A status message that cannot be used."""
+
+
+class BrokerError(AnalyzerError):
+    """The embedded broker cannot be started; the message names the reason and the remedy."""
