@@ -89,6 +89,17 @@ class Acceptor:
         stream.pending.discard(header.sequence)
         stream.durable.add(header.sequence)
 
+    @property
+    def refused(self) -> int:
+        """Return how many messages were refused, for whatever reason."""
+        fine = ("accepted", "duplicate")
+        return sum(count for reason, count in self.counts.items() if reason not in fine)
+
+    def recall(self, agent_id: str, *, boot_id: str, stream: str, sequence: int) -> None:
+        """Note a batch that an earlier process has made durable."""
+        kept = self._agents[agent_id].streams.setdefault((boot_id, stream), _Stream())
+        kept.durable.add(sequence)
+
     def forget(self, header: Header) -> None:
         """Note that a pending batch could not be stored: it will come again."""
         self.counts["accepted"] -= 1

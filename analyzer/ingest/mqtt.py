@@ -10,20 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiomqtt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 10.0  # for connecting and for each publish
 _BACKOFF_MIN_S = 0.2
 _BACKOFF_MAX_S = 10.0
 _KEEPALIVE_S = 15  # a dead link is noticed within 1.5 times this
+
+
+class Message(NamedTuple):
+    """One message from the broker."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool = False
+    """Whether it is an old word that the broker kept, sent because we subscribed."""
+
+
+Handler = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class MqttLink:
         self._outbox[topic] = payload
         self._has_mail.set()
 
-    async def run(self, handle: Callable[[str, bytes], Awaitable[None]]) -> None:
+    async def run(self, handle: Handler) -> None:
         """Hand every message to ``handle``, and reconnect for ever; ends only by cancellation."""
         backoff_s = _BACKOFF_MIN_S
         while True:
@@ -77,7 +90,7 @@ class MqttLink:
             await asyncio.sleep(self._rng.uniform(0, backoff_s))
             backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
 
-    async def _session(self, handle: Callable[[str, bytes], Awaitable[None]]) -> None:
+    async def _session(self, handle: Handler) -> None:
         async with aiomqtt.Client(
             self._address.host,
             self._address.port,
@@ -116,6 +129,6 @@ class MqttLink:
                     raise
 
 
-async def _read(client: aiomqtt.Client, handle: Callable[[str, bytes], Awaitable[None]]) -> None:
+async def _read(client: aiomqtt.Client, handle: Handler) -> None:
     async for message in client.messages:
-        await handle(str(message.topic), message.payload)
+        await handle(Message(str(message.topic), message.payload, message.retain))
