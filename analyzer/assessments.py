@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MIN_DURATION_S = 5  # shorter than the service's API allows (180 s), for trying things out
 MAX_DURATION_S = 86_400
 MAX_NAME = 140
+_NAMED_HOSTS = 10  # hosts that a message names; the rest is counted
 START_TIMEOUT_US = 10_000_000  # how long a run waits for its slowest agent to begin
 AGENT_TIMEOUT_US = 60_000_000  # how long a run waits for any agent at all
 GRACE_US = 60_000_000  # how long after its end a run waits for telemetry on its way
@@ -33,7 +34,9 @@ class Facts:
     first_us: dict[str, int] | None = None
     """Agent → the first moment of the run that a durable batch of it covers."""
     is_complete: bool = False
-    """Whether every agent's telemetry has reached the end of the run."""
+    """Whether nothing is waited for any more."""
+    silent: tuple[str, ...] = ()
+    """Agents whose telemetry has not reached the end of the run."""
     grace_from_us: int = 0
     """Grace is not counted before this moment: the analyzer itself was away until then."""
 
@@ -123,8 +126,14 @@ def _drain(run: Run, facts: Facts) -> Run:
     is_over = facts.now_us >= max(run.interval[1], facts.grace_from_us) + GRACE_US
     if not facts.is_complete and not is_over:
         return run
-    if not facts.is_complete:
-        run = replace(run, message="some hosts sent no telemetry up to the end of the run")
+    if facts.silent:
+        names = ", ".join(facts.silent[:_NAMED_HOSTS])
+        more = len(facts.silent) - _NAMED_HOSTS
+        message = (
+            f"{len(facts.silent)} of {len(run.agents)} hosts sent no telemetry up to the end of "
+            f"the run: {names}" + (f" and {more} more" if more > 0 else "")
+        )
+        run = replace(run, message=message)
     return run.entered(RunState.DATA_COLLECTED, facts.now_us)
 
 

@@ -56,3 +56,7 @@ class HeartbeatError(AnalyzerError):
 
 class BrokerError(AnalyzerError):
     """The embedded broker cannot be started; the message names the reason and the remedy."""
+
+
+class DataFolderError(AnalyzerError):
+    """The data folder cannot be used, or another server uses it."""

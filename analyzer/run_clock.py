@@ -158,6 +158,7 @@ class RunClock:
             ),
             first_us=live.first_us,
             is_complete=live.is_complete,
+            silent=tuple(live.timeline.silent) if live.timeline else (),
             grace_from_us=live.grace_from_us,
         )
 

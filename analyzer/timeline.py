@@ -171,6 +171,16 @@ class Timeline:
         wanted = self._hosts if agents is None else agents
         return all(self.watermark(agent_id) >= self.run_to_us for agent_id in wanted)
 
+    @property
+    def silent(self) -> list[str]:
+        """Return the hosts whose telemetry does not reach the end of the run, sorted."""
+        now_us = self._clock.now_us()
+        return [
+            agent_id
+            for agent_id, host in sorted(self._hosts.items())
+            if host.frontier.at(now_us) < self.run_to_us
+        ]
+
     def _host(self, agent_id: str) -> _Host:
         host = self._hosts.get(agent_id)
         if host is None:

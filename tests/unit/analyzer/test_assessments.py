@@ -111,6 +111,12 @@ def test_drain_ends_with_the_grace_and_says_that_hosts_are_missing() -> None:
     late = Facts(now_us=62 * S + GRACE_US)
     assert advance(run, replace(late, now_us=late.now_us - 1)) is run
     assert advance(run, replace(late, grace_from_us=70 * S)) is run
-    ended = advance(run, late)
+    ended = advance(run, replace(late, silent=("i-2",)))
     assert ended.state is RunState.EVALUATING_RULES
-    assert "no telemetry up to the end" in ended.message
+    assert ended.message == "1 of 2 hosts sent no telemetry up to the end of the run: i-2"
+
+
+def test_message_about_silent_hosts_names_a_few_of_many() -> None:
+    run = replace(advance(collecting(), Facts(now_us=62 * S)), agents=tuple("abcdefghijkl"))
+    ended = advance(run, Facts(now_us=62 * S + GRACE_US, silent=tuple("abcdefghijkl")))
+    assert ended.message.endswith("i, j and 2 more")

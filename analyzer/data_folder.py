@@ -1,0 +1,124 @@
+"""The data folder of a server: what is where in it, and that only one server uses it.
+
+In: a path. Out: the paths of its parts, a lock held while the server runs, and a note for other
+commands of where the broker listens.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from analyzer.errors import DataFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOLDER_MODE = 0o700  # telemetry names processes and peers: nobody else's business
+
+
+class ServerNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running server tells other commands on the same host."""
+
+    pid: int
+    broker_url: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A data folder; nothing is made before ``create`` or ``locked``."""
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        """Return the store's file."""
+        return self.path / "proctor.db"
+
+    @property
+    def broker(self) -> Path:
+        """Return the embedded broker's folder."""
+        return self.path / "broker"
+
+    @property
+    def note(self) -> Path:
+        """Return the file that says where the running server's broker listens."""
+        return self.path / "server.json"
+
+    def create(self) -> None:
+        """Make the folder if it is missing, readable by its owner only.
+
+        Raises:
+            DataFolderError: It cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        except OSError as error:
+            raise DataFolderError(
+                f"cannot make the data folder {self.path}: {error.strerror}; name another one "
+                "with --data"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one server.
+
+        Raises:
+            DataFolderError: Another server holds it, or it cannot be written.
+        """
+        self.create()
+        file = self._open_lock()
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise DataFolderError(
+                f"another server uses {self.path}; stop it first, or name another folder with "
+                "--data"
+            ) from error
+        try:
+            yield
+        finally:
+            self.note.unlink(missing_ok=True)
+            os.close(file)
+
+    def has_server(self) -> bool:
+        """Tell whether a server runs on this folder now."""
+        if not (self.path / "lock").exists():
+            return False
+        file = self._open_lock()
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+    def write_note(self, note: ServerNote) -> None:
+        """Say where the broker listens."""
+        draft = self.note.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(note))
+        draft.replace(self.note)
+
+    def read_note(self) -> ServerNote | None:
+        """Return what the running server says, or None if it has not said anything yet."""
+        try:
+            return msgspec.json.decode(self.note.read_bytes(), type=ServerNote)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _open_lock(self) -> int:
+        try:
+            return os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DataFolderError(
+                f"cannot use the data folder {self.path}: {error.strerror}"
+            ) from error
