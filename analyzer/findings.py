@@ -1,0 +1,129 @@
+"""Findings: what an outcome says to people and to other programs.
+
+In: an outcome and its rule. Out: findings with severity, evidence and two ids: one for this
+occurrence, one for the issue behind it, by which runs are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from rules.columns import Value
+from rules.format import Rule
+from rules.outcome import Group, Outcome
+from rules.summary import summary_of
+from rules.telemetry.ndjson import canonical
+
+ID_DIGITS: Final = 32  # hexadecimal digits of an id: 128 bits of a SHA-256
+Share = int | float
+"""0 to 1 with at most six digits; whole numbers are int, so that JSON has no 1.0."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding of a rule on a host, as it stands in the result document.
+
+    Of the closing finding, which stands for the groups above the cap, ``group`` and ``evidence``
+    are empty, and ``count`` and ``and_more`` say how many groups it stands for.
+    """
+
+    rule: str
+    rule_version: int
+    package: str
+    agent_id: str
+    severity: str
+    numeric_severity: int
+    title: str
+    group: dict[str, Value | None]
+    count: int
+    first_seen_us: int
+    last_seen_us: int
+    occurrence_id: str
+    issue_id: str
+    coverage: Share
+    evidence: tuple[dict[str, Any], ...]
+    and_more: int
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether it stands for the groups above the cap."""
+        return not self.evidence
+
+
+def make_findings(
+    outcome: Outcome, rule: Rule, *, package: str, run_id: str
+) -> tuple[Finding, ...]:
+    """Return the findings of one rule on one host, in the order of the outcome's groups."""
+    return tuple(
+        Finding(
+            rule=rule.id,
+            rule_version=rule.version,
+            package=package,
+            agent_id=outcome.agent_id,
+            severity=rule.severity,
+            numeric_severity=rule.numeric_severity,
+            title=rule.title,
+            group=dict(group.key),
+            count=group.count,
+            first_seen_us=group.first_seen_us,
+            last_seen_us=group.last_seen_us,
+            occurrence_id=id_of(run_id, rule.id, outcome.agent_id, _named(group, group.key)),
+            issue_id=id_of(rule.id, outcome.agent_id, _named(group, rule.issue_key(group.key))),
+            coverage=share_of(outcome.coverage),
+            evidence=group.evidence,
+            and_more=group.and_more,
+        )
+        for group in outcome.groups
+    )
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by severity (highest first), rule, agent and group."""
+    return sorted(
+        findings,
+        key=lambda finding: (
+            -finding.numeric_severity,
+            finding.rule,
+            finding.agent_id,
+            canonical(finding.group),
+        ),
+    )
+
+
+def id_of(*parts: object) -> str:
+    """Return the id that parts make: a hash of their canonical JSON."""
+    return hashlib.sha256(canonical(parts)).hexdigest()[:ID_DIGITS]
+
+
+def share_of(share: float) -> Share:
+    """Return a share as JSON has it: a whole number where it is one, else six digits."""
+    rounded = round(share, 6)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def text_of(finding: Finding, rule: Rule | None) -> str:
+    """Return what was found, in a sentence.
+
+    Args:
+        finding: Of any run.
+        rule: The rule in the version that made it; without it, the title has to do.
+    """
+    if rule is None or (rule.version != finding.rule_version and not finding.is_closing):
+        return finding.title
+    group = Group(
+        key=finding.group,
+        count=finding.count,
+        first_seen_us=finding.first_seen_us,
+        last_seen_us=finding.last_seen_us,
+        evidence=finding.evidence,
+        and_more=finding.and_more,
+    )
+    return summary_of(rule, group)
+
+
+def _named(group: Group, key: Mapping[str, Value | None]) -> object:
+    """Return what identifies a group; the closing one is told from an empty key."""
+    return "and_more" if group.is_closing else dict(key)
