@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 Pinned = Mapping[str, frozenset[object]]
-"""Column → the only values a selector accepts there; columns without such a condition are absent."""
+"""Column → the only values a selector accepts there; columns it does not confine are absent."""
 
 PARTIAL_SIGHT: Final[Mapping[tuple[str, str], Pinned]] = MappingProxyType(
     {
