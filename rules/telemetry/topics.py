@@ -16,7 +16,7 @@ STATUS_FILTER = f"{ROOT}/status/+"
 
 # Dots, spaces, slashes and wildcards separate subjects in brokers, so ids hold none of them.
 AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_TELEMETRY = re.compile(rf"{ROOT}/telemetry/(\d{{1,2}})/([A-Za-z0-9_-]{{1,128}})")
+_TELEMETRY = re.compile(rf"{ROOT}/telemetry/(0|[1-9][0-9]?)/([A-Za-z0-9_-]{{1,128}})")
 _STATUS = re.compile(rf"{ROOT}/status/([A-Za-z0-9_-]{{1,128}})")
 
 
