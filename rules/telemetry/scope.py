@@ -24,11 +24,21 @@ _NETWORKS = tuple(
     (scope, tuple(ipaddress.ip_network(text) for text in texts)) for scope, texts in _RANGES
 )
 _CACHE_ADDRESSES = 65_536  # bound of each cache below, in distinct addresses
+_LONGEST = 64  # characters of an address with a zone; longer text never enters a cache
+
+
+def scope_of(address: str) -> str | None:
+    """Return the scope of ``address``, or None if the text is no IP address."""
+    return _scope(address) if len(address) <= _LONGEST else None
+
+
+def plain_address(address: str) -> str:
+    """Return ``address`` with an IPv4-mapped IPv6 address written as IPv4, else unchanged."""
+    return _unmapped(address) if ":" in address and len(address) <= _LONGEST else address
 
 
 @lru_cache(_CACHE_ADDRESSES)
-def scope_of(address: str) -> str | None:
-    """Return the scope of ``address``, or None if the text is no IP address."""
+def _scope(address: str) -> str | None:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -44,10 +54,7 @@ def scope_of(address: str) -> str | None:
 
 
 @lru_cache(_CACHE_ADDRESSES)
-def plain_address(address: str) -> str:
-    """Return ``address`` with an IPv4-mapped IPv6 address written as IPv4, else unchanged."""
-    if ":" not in address:
-        return address
+def _unmapped(address: str) -> str:
     try:
         mapped = ipaddress.IPv6Address(address).ipv4_mapped
     except ValueError:
