@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rules.telemetry.batch import Coverage
 
-_SHARE_DIGITS = 6  # shares are stated with at most six digits, so that they compare as text
+_SHARE_SCALE = 1_000_000  # shares have at most six digits, so that they compare as text
 
 
 class Intervals:
@@ -208,8 +208,7 @@ class Ledger:
 
 def rounded_share(part: int, whole: int) -> float:
     """Return ``part / whole`` with at most six digits, rounded down so that 1 means all of it."""
-    scale = 10**_SHARE_DIGITS
-    return (part * scale // whole) / scale
+    return (part * _SHARE_SCALE // whole) / _SHARE_SCALE
 
 
 def _rows_of(host: _Host, kind: str) -> list[Coverage]:
