@@ -7,19 +7,37 @@ of process instances. Every batch stands alone: nothing in it refers to another 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from rules.telemetry.event import MAX_TEXT_BYTES, PROCESS_ROW_KEYS, Event, Process, Row
+from rules.telemetry.header import Coverage, Header, Loss
 from rules.telemetry.kinds import KINDS, Column, ColumnType
+from rules.telemetry.scope import plain_address
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-Row = dict[str, Any]
-"""One event as a flat mapping: ``telemetry``, ``ts_us``, ``agent_id``, then columns; null = no key."""
+__all__ = [
+    "FALSE",
+    "MAX_EVENTS",
+    "MAX_TEXTS_BYTES",
+    "NULLABLE_NUMBERS",
+    "PROCESS_ROW_KEYS",
+    "TRUE",
+    "TYPE_CODES",
+    "Batch",
+    "BatchBuilder",
+    "Coverage",
+    "Event",
+    "Header",
+    "Loss",
+    "Process",
+    "Row",
+    "Table",
+    "Vector",
+]
 
 MAX_EVENTS = 10_000  # rows of one batch over all kinds: bounds memory on both sides
-
+MAX_TEXTS_BYTES = 4 * 1024 * 1024  # all texts of a batch, so that a full batch fits a message
 # Array type codes of columns in memory. Codes, texts and booleans are indexes where 0 is null.
 TYPE_CODES: dict[ColumnType, str] = {
     ColumnType.TEXT: "I",
@@ -31,87 +49,6 @@ TYPE_CODES: dict[ColumnType, str] = {
 }
 NULLABLE_NUMBERS = frozenset({ColumnType.PORT, ColumnType.INTEGER})
 FALSE, TRUE = 1, 2  # a boolean column's indexes; 0 is null
-
-
-class Process(NamedTuple):
-    """A process instance: what every event of it shares. An exec makes a new one."""
-
-    pid: int
-    start_us: int | None = None
-    name: str | None = None
-    path: str | None = None
-    parent_pid: int | None = None
-    uid: int | None = None
-    user: str | None = None
-    container_id: str | None = None
-
-
-PROCESS_ROW_KEYS = (
-    "pid",
-    "process_start_us",
-    "process_name",
-    "process_path",
-    "parent_pid",
-    "uid",
-    "user",
-    "container_id",
-)
-"""Row keys of the fields of ``Process``, in their order."""
-
-
-class Event(NamedTuple):
-    """One observation, as a sensor's correlation emits it."""
-
-    kind: str
-    ts_us: int
-    process: Process | None
-    values: dict[str, Any]
-    """Own columns of the kind; null columns are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Events that are missing, and why."""
-
-    cause: str
-    events: int
-    from_us: int
-    to_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What one sensor watched during an interval: a coverage row.
-
-    ``lost`` counts events by cause; ``sampled_one_in`` is 1 where nothing was left out on purpose.
-    """
-
-    sensor: str
-    kinds: tuple[str, ...]
-    from_us: int
-    to_us: int
-    state: str
-    method: str = ""
-    sampled_one_in: int = 1
-    lost: Mapping[str, int] | None = None
-    cpu_ms: int | None = None
-    rss_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Who sends a batch, which one it is, and what interval [from_us, to_us) it covers."""
-
-    agent_id: str
-    boot_id: str
-    stream: str
-    sequence: int
-    from_us: int
-    to_us: int
-    runs: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    losses: tuple[Loss, ...] = ()
-    coverage: tuple[Coverage, ...] = ()
 
 
 class Vector(NamedTuple):
@@ -151,6 +88,9 @@ class Batch:
     strings: Sequence[str]
     processes: Sequence[Process]
     tables: Mapping[str, Table]
+    ignored: tuple[str, ...] = ()
+    """Kinds and columns (``kind.column``) that a newer sender sent and this version knows nothing
+    of: left out of ``tables``, to be counted."""
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -206,12 +146,17 @@ def _decoded(column: Column, vector: Vector, strings: Sequence[str]) -> list[Any
 
 
 class BatchBuilder:
-    """Collects events into the columns of one batch."""
+    """Collects events into the columns of one batch.
+
+    Texts are made canonical on the way in: lower case where the column says so, IPv4-mapped
+    addresses as IPv4, what is no UTF-8 replaced, and what is too long cut and marked. The event
+    itself is kept, so that nobody can hide behind a file name.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._strings: dict[str, int] = {}
-        self._processes: dict[Process, int] = {}
+        self._strings = _StringTable()
+        self._processes = _ProcessTable()
         self._tables: dict[str, _TableBuilder] = {}
         self._count = 0
 
@@ -219,19 +164,24 @@ class BatchBuilder:
         """Return the number of events added so far."""
         return self._count
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether the batch must be built before another event is added."""
+        texts_bytes = self._strings.size_bytes + self._processes.size_bytes
+        return self._count >= MAX_EVENTS or texts_bytes >= MAX_TEXTS_BYTES
+
     def add(self, event: Event) -> None:
-        """Add one event.
+        """Add one event; a refused one leaves no trace.
 
         Raises:
             KeyError: Unknown kind or column, or a value outside the column's closed list.
             OverflowError: A number outside the column's range.
+            TypeError: A value of another type than the column's.
         """
         table = self._tables.get(event.kind)
         if table is None:
             table = self._tables[event.kind] = _TableBuilder(event.kind)
-        process = 0
-        if event.process is not None:
-            process = self._processes.setdefault(event.process, len(self._processes) + 1)
+        process = 0 if event.process is None else self._processes[event.process]
         table.add(event.ts_us, process, event.values, self._strings)
         self._count += 1
 
@@ -239,10 +189,60 @@ class BatchBuilder:
         """Return what was added as a batch; the builder must not be used afterwards."""
         return Batch(
             header=header,
-            strings=tuple(self._strings),
-            processes=tuple(self._processes),
-            tables={name: table.build() for name, table in self._tables.items()},
+            strings=tuple(self._strings.texts),
+            processes=tuple(self._processes.instances),
+            tables={name: table.build() for name, table in self._tables.items() if len(table)},
         )
+
+
+_CUT = "…".encode()  # ends a text that was longer than MAX_TEXT_BYTES
+
+
+def _clean(text: str) -> str:
+    """Return text that UTF-8 can carry and that is no longer than ``MAX_TEXT_BYTES``."""
+    data = text.encode("utf-8", "replace")
+    if len(data) > MAX_TEXT_BYTES:
+        data = data[: MAX_TEXT_BYTES - len(_CUT)] + _CUT
+    return data.decode("utf-8", "ignore")
+
+
+class _StringTable(dict[str, int]):
+    """Text → index from 1; a text that is asked for and missing is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.size_bytes = 0
+
+    def __missing__(self, text: str) -> int:
+        if type(text) is not str:
+            raise TypeError(text)
+        clean = _clean(text)
+        if clean != text:
+            return self[clean]  # the raw text is not kept: it may be of any length
+        self.texts.append(text)
+        self.size_bytes += len(text.encode())
+        self[text] = len(self.texts)
+        return len(self.texts)
+
+
+class _ProcessTable(dict[Process, int]):
+    """Process instance → index from 1; one that is asked for and missing is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.instances: list[Process] = []
+        self.size_bytes = 0
+
+    def __missing__(self, process: Process) -> int:
+        clean = Process._make(_clean(item) if isinstance(item, str) else item for item in process)
+        if clean != process:
+            return self[clean]
+        array("q", (item for item in process if isinstance(item, int)))  # checks their range
+        self.instances.append(process)
+        self.size_bytes += sum(len(item.encode()) for item in process if isinstance(item, str))
+        self[process] = len(self.instances)
+        return len(self.instances)
 
 
 class _TableBuilder:
@@ -253,8 +253,11 @@ class _TableBuilder:
         self._process = array("I")
         self._columns: dict[str, _ColumnBuilder] = {}
 
+    def __len__(self) -> int:
+        return len(self._ts_us)
+
     def add(
-        self, ts_us: int, process: int, values: Mapping[str, Any], strings: dict[str, int]
+        self, ts_us: int, process: int, values: Mapping[str, Any], strings: _StringTable
     ) -> None:
         row = len(self._ts_us)
         try:
@@ -273,30 +276,37 @@ class _TableBuilder:
 
     def build(self) -> Table:
         rows = len(self._ts_us)
-        columns = {
-            name: self._columns[name].build(rows) for name in self._sent if name in self._columns
-        }
+        built = ((name, self._columns[name]) for name in self._sent if name in self._columns)
+        columns = {name: column.build(rows) for name, column in built if column.has_values}
         return Table(self._kind, self._ts_us, self._process, columns)
 
 
 class _ColumnBuilder:
     def __init__(self, column: Column) -> None:
         self._type = column.type
+        self._lower = column.lower
+        self._numbers = column.numbers
         self._codes = {value: code for code, value in enumerate(column.closed, start=1)}
         self._values = array(TYPE_CODES[column.type])
         self._valid = bytearray()
 
-    def put(self, row: int, value: Any, strings: dict[str, int]) -> None:  # noqa: ANN401
+    @property
+    def has_values(self) -> bool:
+        return 1 in self._valid
+
+    def put(self, row: int, value: Any, strings: _StringTable) -> None:  # noqa: ANN401
         if len(self._values) < row:
             self._pad(row)
         if self._type is ColumnType.CODE:
             self._values.append(self._codes[value])
         elif self._type in NULLABLE_NUMBERS:
+            if self._numbers and value not in self._numbers:
+                raise KeyError(value)
             self._values.append(value)
         elif self._type is ColumnType.BOOLEAN:
             self._values.append(TRUE if value else FALSE)
         else:
-            self._values.append(strings.setdefault(value, len(strings) + 1))
+            self._values.append(strings[self._canonical(value)])
         self._valid.append(1)
 
     def build(self, rows: int) -> Vector:
@@ -305,9 +315,13 @@ class _ColumnBuilder:
         return Vector(self._values, self._valid if has_null else None)
 
     def cut(self, rows: int) -> None:
-        """Forget everything from row ``rows`` on, so that a refused event leaves no trace."""
         del self._values[rows:]
         del self._valid[rows:]
+
+    def _canonical(self, text: str) -> str:
+        if self._type is ColumnType.ADDRESS:
+            return plain_address(text)
+        return text.lower() if self._lower else text
 
     def _pad(self, rows: int) -> None:
         missing = rows - len(self._values)
