@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _KEY = re.compile(rb'"\s*:')
+_SHOWN_CHARACTERS = 100  # of a wrong value, in an error
 _BASE_KEYS = ("telemetry", "ts_us", "agent_id")
 
 
@@ -59,7 +60,15 @@ def decode_tagged(line: bytes) -> tuple[str | None, Row | Capture | Coverage]:
     Raises:
         EventError: The line breaks the contract; the text says how.
     """
-    fields = _decode_object(line)
+    return decode_fields(decode_object(line))
+
+
+def decode_fields(fields: dict[str, Any]) -> tuple[str | None, Row | Capture | Coverage]:
+    """Return ``(agent id or None, what an object that was read from JSON says)``.
+
+    Raises:
+        EventError: The object breaks the contract; the text says how.
+    """
     kind_name = fields.get("telemetry")
     if kind_name == "capture":
         header = _capture(fields)
@@ -113,7 +122,12 @@ def canonical(value: Any) -> bytes:  # noqa: ANN401 (any JSON value)
     return msgspec.json.encode(value, order="deterministic")
 
 
-def _decode_object(line: bytes) -> dict[str, Any]:
+def decode_object(line: bytes) -> dict[str, Any]:
+    """Return one JSON object, with no key twice on any level.
+
+    Raises:
+        EventError: It is none.
+    """
     try:
         fields = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -132,22 +146,26 @@ def _decode_object(line: bytes) -> dict[str, Any]:
 
 
 def _refuse_duplicates(line: bytes) -> None:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                message = f"duplicate key {name!r}"
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                message = f"duplicate key {_json(name)}"
                 raise EventError(message)
-        return dict(pairs)
+            seen.add(name)
 
-    json.loads(line, object_pairs_hook=unique)
+    try:
+        json.loads(line, object_pairs_hook=unique)
+    except RecursionError as error:  # its parser needs more stack than the first one
+        message = "not JSON: nested too deeply"
+        raise EventError(message) from error
 
 
 def _event(fields: dict[str, Any], kind_name: object) -> tuple[str | None, Row]:
     kind = KINDS.get(kind_name) if isinstance(kind_name, str) else None
     if kind is None:
         known = ", ".join([*KINDS, "capture", "coverage"])
-        message = "no telemetry kind" if kind_name is None else f"unknown kind {kind_name!r}"
+        message = "no telemetry kind" if kind_name is None else f"unknown kind {_json(kind_name)}"
         message = f"{message}; known kinds: {known}"
         raise EventError(message)
     row: Row = {
@@ -163,11 +181,11 @@ def _event(fields: dict[str, Any], kind_name: object) -> tuple[str | None, Row]:
             continue
         column = columns.get(name)
         if column is None:
-            message = f"unknown column {name!r} of {kind.name}"
+            message = f"unknown column {_json(name)} of {kind.name}"
             raise EventError(message)
         row[name] = _checked(column, value)
     for name in fields.keys() - columns.keys() - set(_BASE_KEYS):
-        message = f"unknown column {name!r} of {kind.name}"
+        message = f"unknown column {_json(name)} of {kind.name}"
         raise EventError(message)
     return agent_id, row
 
@@ -181,7 +199,7 @@ def _checked(column: Column, value: Any) -> Any:  # noqa: ANN401 (a JSON value)
         return _wrong(column, value)
     if column.type is ColumnType.CODE:
         if value not in column.closed:
-            message = f"{column.name} is {value!r}; allowed: {', '.join(column.closed)}"
+            message = f"{column.name} is {_json(value)}; allowed: {', '.join(column.closed)}"
             raise EventError(message)
         return value
     if column.type is ColumnType.ADDRESS:
@@ -195,7 +213,7 @@ def _checked_number(column: Column, value: Any) -> int:  # noqa: ANN401 (a JSON 
     low, high = (0, PORT_MAX) if column.type is ColumnType.PORT else (INT64_MIN, INT64_MAX)
     if not low <= value <= high or (column.numbers and value not in column.numbers):
         allowed = ", ".join(map(str, column.numbers)) or f"{low} to {high}"
-        message = f"{column.name} is {value}; allowed: {allowed}"
+        message = f"{column.name} is {_json(value)}; allowed: {allowed}"
         raise EventError(message)
     return int(value)
 
@@ -206,7 +224,8 @@ def _wrong(column: Column, value: Any) -> Any:  # noqa: ANN401 (a JSON value)
 
 
 def _json(value: Any) -> str:  # noqa: ANN401 (a JSON value)
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def _required(fields: Mapping[str, Any], name: str, check: Any) -> Any:  # noqa: ANN401
@@ -221,6 +240,20 @@ def _integer(name: str, value: Any) -> int:  # noqa: ANN401 (a JSON value)
         message = f"{name} is {_json(value)}, which is no 64 bit integer"
         raise EventError(message)
     return value
+
+
+def _count(name: str, value: Any) -> int:  # noqa: ANN401 (a JSON value)
+    if _integer(name, value) < 0:
+        message = f"{name} is {value}, which is no count"
+        raise EventError(message)
+    return int(value)
+
+
+def _one_in(name: str, value: Any) -> int:  # noqa: ANN401 (a JSON value)
+    if _integer(name, value) < 1:
+        message = f"{name} is {value}; 1 means that nothing is left out"
+        raise EventError(message)
+    return int(value)
 
 
 def _string(name: str, value: Any) -> str:  # noqa: ANN401 (a JSON value)
@@ -242,14 +275,14 @@ def _kinds(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 (a JSON va
         raise EventError(message)
     for item in value:
         if item not in KINDS:
-            message = f"unknown kind {item!r} in {name}; known kinds: {', '.join(KINDS)}"
+            message = f"unknown kind {_json(item)} in {name}; known kinds: {', '.join(KINDS)}"
             raise EventError(message)
     return tuple(value)
 
 
 def _only(fields: Mapping[str, Any], what: str, names: frozenset[str]) -> None:
     for name in sorted(fields.keys() - names):
-        message = f"unknown column {name!r} of {what}"
+        message = f"unknown column {_json(name)} of {what}"
         raise EventError(message)
 
 
@@ -268,10 +301,14 @@ def _capture(fields: Mapping[str, Any]) -> Capture:
         to_us=_required(fields, "to_us", _integer),
         kinds=_required(fields, "kinds", _kinds),
     )
-    if header.to_us < header.from_us:
+    _check_order(header)
+    return header
+
+
+def _check_order(interval: Capture | Coverage) -> None:
+    if interval.to_us < interval.from_us:
         message = "to_us is before from_us"
         raise EventError(message)
-    return header
 
 
 _COVERAGE_KEYS = frozenset(
@@ -296,7 +333,7 @@ def _coverage(fields: Mapping[str, Any]) -> tuple[str | None, Coverage]:
     _only(fields, "coverage", _COVERAGE_KEYS)
     state = _required(fields, "state", _string)
     if state not in SENSOR_STATES:
-        message = f"state is {state!r}; allowed: {', '.join(SENSOR_STATES)}"
+        message = f"state is {_json(state)}; allowed: {', '.join(SENSOR_STATES)}"
         raise EventError(message)
     row = Coverage(
         sensor=_required(fields, "sensor", _string),
@@ -305,11 +342,12 @@ def _coverage(fields: Mapping[str, Any]) -> tuple[str | None, Coverage]:
         to_us=_required(fields, "to_us", _integer),
         state=state,
         method=_optional(fields, "method", _string, ""),
-        sampled_one_in=_optional(fields, "sampled_one_in", _integer, 1),
+        sampled_one_in=_optional(fields, "sampled_one_in", _one_in, 1),
         lost=_optional(fields, "lost", _counts, None),
-        cpu_ms=_optional(fields, "cpu_ms", _integer, None),
-        rss_bytes=_optional(fields, "rss_bytes", _integer, None),
+        cpu_ms=_optional(fields, "cpu_ms", _count, None),
+        rss_bytes=_optional(fields, "rss_bytes", _count, None),
     )
+    _check_order(row)
     return _optional_agent(fields), row
 
 
@@ -322,4 +360,4 @@ def _counts(name: str, value: Any) -> dict[str, int]:  # noqa: ANN401 (a JSON va
     if type(value) is not dict:
         message = f"{name} is {_json(value)}, which is no map of counts"
         raise EventError(message)
-    return {cause: _integer(f"{name}.{cause}", count) for cause, count in value.items()}
+    return {cause: _count(f"{name}.{cause}", count) for cause, count in value.items()}

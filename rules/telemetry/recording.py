@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import zstandard
 
@@ -19,10 +20,13 @@ from rules.telemetry.derive import derive
 from rules.telemetry.ndjson import Capture, decode_tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 MAX_PROBLEMS = 20  # reported with text; the rest is counted
+MAX_LINE_BYTES = 4 * 1024 * 1024  # of one row; a longer line is a problem, not a reason to swap
+_ZSTD_CHUNK_BYTES = 1024  # of compressed input: 4 bytes of it can hold 128 KiB of output
+_BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -47,12 +51,10 @@ def open_recording(path: Path) -> BinaryIO:
     magic = file.read(len(_ZSTD_MAGIC))
     file.seek(0)
     if magic == _ZSTD_MAGIC:
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            file, read_across_frames=True, closefd=True
-        )
-        return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", reader), 1 << 20))
+        return cast("BinaryIO", io.BufferedReader(_ZstdFile(file), 1 << 20))
     if magic.startswith(_GZIP_MAGIC):
-        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+        file.close()
+        return cast("BinaryIO", gzip.GzipFile(path, "rb"))
     return file
 
 
@@ -67,8 +69,8 @@ def read_recording(path: Path, *, lenient: bool = False) -> Recording:
         OSError: The file cannot be opened or read.
         RecordingError: Lines break the contract, or the compression is broken.
     """
-    with open_recording(path) as lines:
-        return parse_recording(lines, name=str(path), lenient=lenient)
+    with open_recording(path) as file:
+        return parse_recording(_bounded_lines(file), name=str(path), lenient=lenient)
 
 
 def parse_recording(
@@ -80,6 +82,57 @@ def parse_recording(
         RecordingError: Lines break the contract, or the compression is broken.
     """
     return _Reader(name, lenient=lenient).read(lines)
+
+
+def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines; of one that is too long only the start, which is still too long."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1)
+
+
+class _ZstdFile(io.RawIOBase):
+    """Reads all frames of a zstd file; one that ends too early raises ``EOFError``.
+
+    zstandard's own reader takes a truncated file for a short one.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._frame: Any = None
+        self._output = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:  # noqa: ANN401 (a buffer)
+        while not self._output:
+            if not self._fill():
+                return 0
+        size = min(len(target), len(self._output))
+        target[:size] = self._output[:size]
+        self._output = self._output[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _fill(self) -> bool:
+        left = b"" if self._frame is None else self._frame.unused_data
+        if self._frame is not None and self._frame.eof:
+            self._frame = None
+        chunk = left or self._file.read(_ZSTD_CHUNK_BYTES)
+        if not chunk:
+            if self._frame is not None:
+                raise EOFError("the last zstd frame is not complete")
+            return False
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._output = memoryview(self._frame.decompress(chunk))
+        return True
 
 
 class _Reader:
@@ -95,12 +148,12 @@ class _Reader:
     def read(self, lines: Iterable[bytes]) -> Recording:
         number = 0
         try:
-            for number, line in enumerate(lines, start=1):  # noqa: B007 (used after the loop)
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     self._line(number, line)
-        except (EOFError, OSError, zstandard.ZstdError) as error:
+        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
             # A broken compressed file gives no more lines: nothing to skip to, lenient or not.
-            message = f"cannot be decompressed: {error}"
+            message = f"cannot be read on: {error}"
             raise RecordingError(self._name, [(number + 1, message)], 1) from error
         self._name_agents()
         if self._bad and not self._lenient:
@@ -111,6 +164,11 @@ class _Reader:
         return self._recording
 
     def _line(self, number: int, line: bytes) -> None:
+        if number == 1:
+            line = line.removeprefix(_BOM)  # some editors write it; it means nothing
+        if len(line) > MAX_LINE_BYTES:
+            self._problem(number, f"longer than {MAX_LINE_BYTES} bytes")
+            return
         try:
             agent_id, item = decode_tagged(line)
         except EventError as error:
