@@ -1,0 +1,236 @@
+"""Wire: one batch as bytes, and back. What an agent publishes and the analyzer keeps.
+
+In: a ``Batch``. Out: one MQTT payload that stands alone; or, from bytes that somebody else wrote, a
+checked ``Batch`` or ``WireError``, in bounded memory and time whatever the bytes are.
+
+A message is a MessagePack array: magic, version, compression, size of the body, label, body. The
+label (agent, boot, stream, sequence, events) repeats what the body says, so that ``peek`` can tell
+messages apart without opening them; ``decode`` refuses a label that disagrees with its body. The
+body, compressed once as a whole, is a MessagePack array: header, strings, process instances, and
+one Arrow IPC stream per telemetry kind (``arrow_writer`` tells how columns travel).
+
+Newer senders: kinds, columns and header fields that this version does not know are left out and
+named in ``Batch.ignored``; values outside a closed list are refused, since nobody here knows what
+they mean. A change of meaning needs a new version byte.
+
+A payload that starts with ``{`` is a batch of a foreign sender as JSON (``foreign``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from rules.errors import WireError
+from rules.telemetry.arrow_writer import write_table
+from rules.telemetry.batch import MAX_EVENTS, Batch, Process, Table
+from rules.telemetry.compression import Method, pack, unpack
+from rules.telemetry.event import Text
+from rules.telemetry.header import Header, Name, Ordinal, problem_of
+from rules.telemetry.kinds import KINDS
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # as sent; brokers are configured for it
+MAX_BODY_BYTES = 64 * 1024 * 1024  # as decompressed
+MAX_STRINGS = 16 * MAX_EVENTS  # no kind has more text columns
+MAX_TABLES = 64
+VERSION = 1
+REASONS = (
+    "arrow",  # a table is no Arrow stream of one record batch
+    "body",  # the body is not laid out as one
+    "code",  # a value outside its closed list
+    "column",  # a column missing, twice, or of a wrong type
+    "compression",  # broken, or nested inside Arrow
+    "count",  # more or fewer rows, strings or values than stated or allowed
+    "envelope",  # the message is not laid out as one
+    "event",  # a row of a JSON batch breaks the events contract
+    "header",  # fields of the header that make no sense, or disagree with the label
+    "index",  # points outside the strings or the processes
+    "json",  # not JSON, or a key twice
+    "kind",  # a table without kind, or a kind twice
+    "magic",  # something else entirely
+    "oversized",
+    "truncated",
+    "version",
+)
+"""Every reason a ``WireError`` of this package can have, for counters."""
+
+_MAGIC_TEXT = "proctor"
+_MAGIC = msgspec.msgpack.encode(_MAGIC_TEXT)
+_VERSION_AT = 1 + len(_MAGIC)  # behind the array's first byte and the magic
+
+
+class Label(msgspec.Struct, array_like=True, frozen=True):
+    """What a message says of itself outside the compressed body."""
+
+    agent_id: Name
+    boot_id: Name
+    stream: Name
+    sequence: Ordinal
+    events: Annotated[int, Meta(ge=0, le=MAX_EVENTS)]
+
+
+class _Message(msgspec.Struct, array_like=True, frozen=True):
+    magic: str
+    version: int
+    compression: Method
+    size_bytes: Annotated[int, Meta(ge=0)]
+    label: Label
+    body: memoryview
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    header: Header
+    strings: Annotated[list[Text], Meta(max_length=MAX_STRINGS)]
+    processes: Annotated[list[Process], Meta(max_length=MAX_EVENTS)]
+    tables: Annotated[list[bytes], Meta(max_length=MAX_TABLES)]
+
+
+_MESSAGE = msgspec.msgpack.Decoder(_Message)
+_BODY = msgspec.msgpack.Decoder(_Body)
+
+
+def encode(batch: Batch) -> bytes:
+    """Return a batch as the bytes of one message.
+
+    Raises:
+        WireError: The batch breaks a limit (``oversized``, ``count``) or its header makes no
+            sense (``header``); the analyzer would refuse it.
+    """
+    check_header(batch.header)
+    sizes = {"strings": len(batch.strings), "processes": len(batch.processes)}
+    if len(batch) > MAX_EVENTS or sizes["strings"] > MAX_STRINGS or sizes["processes"] > MAX_EVENTS:
+        raise WireError("count", f"{len(batch)} events, {sizes}")
+    body = msgspec.msgpack.encode(
+        (
+            batch.header,
+            batch.strings,
+            batch.processes,
+            [write_table(table, **sizes) for table in batch.tables.values()],
+        )
+    )
+    if len(body) > MAX_BODY_BYTES:
+        raise WireError("oversized", f"body of {len(body)} bytes")
+    return _sealed(_label(batch.header, len(batch)), body)
+
+
+def decode_any(data: bytes) -> Batch:
+    """Return the batch in a payload, our own or the JSON of a foreign sender.
+
+    Raises:
+        WireError: The bytes are no batch; ``reason`` is one of ``REASONS``.
+    """
+    if data[:1] == b"{":
+        from rules.telemetry.foreign import decode_json
+
+        return decode(encode(decode_json(data)))  # one form and one set of limits for all
+    return decode(data)
+
+
+def peek(data: bytes) -> Label:
+    """Return what a message says of itself, without opening or checking its body.
+
+    Raises:
+        WireError: The bytes are no message.
+    """
+    return _opened(data).label
+
+
+def decode(data: bytes) -> Batch:
+    """Return the batch in a message, its columns as checked numpy arrays.
+
+    Raises:
+        WireError: The bytes are no batch; ``reason`` is one of ``REASONS``.
+    """
+    message = _opened(data)
+    try:
+        body = _BODY.decode(_decompressed(message))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("body", str(error)) from error
+    check_header(body.header)
+    if message.label != _label(body.header, message.label.events):
+        raise WireError("header", "the label says something else than the body")
+    tables, ignored = _tables(body, events=message.label.events)
+    header, unknown = _known(body.header)
+    return Batch(header, body.strings, body.processes, tables, tuple(sorted({*ignored, *unknown})))
+
+
+def check_header(header: Header) -> None:
+    """Refuse a header that makes no sense.
+
+    Raises:
+        WireError: With the reason ``header``.
+    """
+    problem = problem_of(header)
+    if problem is not None:
+        raise WireError("header", problem)
+
+
+def _label(header: Header, events: int) -> Label:
+    return Label(header.agent_id, header.boot_id, header.stream, header.sequence, events)
+
+
+def _tables(body: _Body, *, events: int) -> tuple[dict[str, Table], set[str]]:
+    from rules.telemetry.arrow_reader import read_table  # pyarrow and numpy: analyzer only
+
+    tables: dict[str, Table | None] = {}
+    ignored: set[str] = set()
+    rows = 0
+    for data in body.tables:
+        read = read_table(data, strings=len(body.strings), processes=len(body.processes))
+        if read.kind in tables:
+            raise WireError("kind", f"two tables of {read.kind}")
+        tables[read.kind] = read.table
+        ignored.update(read.ignored)
+        rows += read.rows
+    if rows != events:
+        raise WireError("count", f"{rows} rows, stated {events}")
+    return {kind: table for kind, table in tables.items() if table is not None}, ignored
+
+
+def _known(header: Header) -> tuple[Header, set[str]]:
+    """Return the header without kinds that this version does not know, and their names."""
+    named = {*header.kinds, *(kind for row in header.coverage for kind in row.kinds)}
+    unknown = named - KINDS.keys()
+    if not unknown:
+        return header, unknown
+    coverage = tuple(replace(row, kinds=_kept(row.kinds)) for row in header.coverage)
+    return replace(header, kinds=_kept(header.kinds), coverage=coverage), unknown
+
+
+def _kept(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(kind for kind in kinds if kind in KINDS)
+
+
+def _opened(data: bytes) -> _Message:
+    """Return the envelope: its layout is checked, its body is not."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise WireError("oversized", f"message of {len(data)} bytes")
+    magic = data[1:_VERSION_AT]
+    if magic != _MAGIC:
+        raise WireError("truncated" if _MAGIC.startswith(magic) else "magic")
+    version = data[_VERSION_AT : _VERSION_AT + 1]
+    if version not in {bytes([VERSION]), b""}:
+        raise WireError("version", version.hex())
+    try:
+        return _MESSAGE.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "truncated" if "truncated" in str(error) else "envelope"
+        raise WireError(reason, str(error)) from error
+
+
+def _sealed(label: Label, body: bytes) -> bytes:
+    method, packed = pack(body)
+    data = msgspec.msgpack.encode((_MAGIC_TEXT, VERSION, method, len(body), label, packed))
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise WireError("oversized", f"message of {len(data)} bytes")
+    return data
+
+
+def _decompressed(message: _Message) -> bytes:
+    size_bytes = message.size_bytes
+    if size_bytes > MAX_BODY_BYTES:
+        raise WireError("oversized", f"body of {size_bytes} bytes")
+    return unpack(message.body, method=message.compression, size_bytes=size_bytes)
