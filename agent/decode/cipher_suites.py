@@ -1,6 +1,6 @@
 """IANA names of TLS cipher suites.
 
-In: the number that a hello carries. Out: its name. Suites of Kerberos, SRP, GOST and ARIA are
+In: the number that a hello carries. Out: its name. Suites of Kerberos, SRP and ARIA are
 left out: their number is reported without a name.
 Source: IANA, TLS Cipher Suites registry.
 """
