@@ -106,6 +106,8 @@ def open_netlink() -> socket.socket:
         netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
     except OSError as error:
         raise NetlinkError("open a socket", error.errno or errno.EPROTONOSUPPORT) from error
+    except AttributeError as error:  # Python knows no AF_NETLINK outside Linux
+        raise NetlinkError("open a socket", errno.EPROTONOSUPPORT) from error
     timeout = _TIMEVAL.pack(_ANSWER_TIMEOUT_S, 0)
     netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
     return netlink

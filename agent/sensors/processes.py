@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.decode.procfs import (
     ProcessStat,
@@ -23,7 +23,9 @@ from agent.decode.procfs import (
     read_executable,
     read_stat,
 )
-from rules.telemetry.clock import Clock
+
+if TYPE_CHECKING:
+    from rules.telemetry.clock import Clock
 
 CAPACITY: Final = 8_192  # processes remembered, about 1 KB each; the least recently used goes
 SETTLED_AFTER_S: Final = 10  # a young process may still drop privileges or enter its container

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.sensors.processes import list_pids
-from rules.telemetry.clock import Clock
+
+if TYPE_CHECKING:
+    from rules.telemetry.clock import Clock
 
 CAPACITY: Final = 262_144  # inodes remembered, about 150 bytes each; when full it starts over
 BUDGET_S: Final = 0.25  # of one call; a descriptor takes about 5 microseconds

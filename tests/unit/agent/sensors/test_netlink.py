@@ -187,3 +187,12 @@ def test_table_names_a_silent_kernel() -> None:
         sockets.listeners()
 
     assert caught.value.errno == errno.EAGAIN
+
+
+def test_system_without_netlink_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_NETLINK")
+
+    with pytest.raises(NetlinkError) as caught:
+        SocketTable().listeners()
+
+    assert caught.value.errno == errno.EPROTONOSUPPORT
