@@ -1,0 +1,275 @@
+"""Collector: runs the sensors that work on this host, and hands out events and coverage.
+
+In: the kinds that somebody wants. Out: events, each with a process and a grade, and what was
+watched. Sensors are called from one thread of the collector, so nothing here blocks the event
+loop, and a slow consumer does not make the kernel's queues overflow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent.correlate import Correlator
+from agent.coverage import read_own_memory
+from agent.crew import Member, Rung, SensorReport, climb
+from agent.sensors import LADDERS
+from agent.sensors.sensor import Tools
+from agent.sleeper import Sleeper
+
+if TYPE_CHECKING:
+    from agent.config import Settings
+    from agent.sensors.sensor import Ladder, Loss
+    from rules.telemetry.clock import Clock
+    from rules.telemetry.event import Event
+    from rules.telemetry.header import Coverage
+
+__all__ = ["Collector", "HostCollector", "SensorReport"]
+
+MAX_BACKLOG: Final = 50_000  # events that wait for ``drain``; above, new ones are lost and counted
+WAKE_AT: Final = 2_000  # events that make ``wait`` return early
+MEMORY_INTERVAL_S: Final = 5.0  # between looks at the agent's own memory
+STOP_TIMEOUT_S: Final = 10.0  # far beyond what a sensor may take for one step
+
+
+class Collector(Protocol):
+    """What observes a host: the real one, or one that follows a script."""
+
+    async def start(self, kinds: frozenset[str]) -> None:
+        """Run every sensor that works and helps with ``kinds``; return once they watch.
+
+        While it runs, say once more what is there, for a run that has just begun.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Stop all sensors; what they saw until now can still be drained."""
+        ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return after ``timeout_s``, or earlier when there is much to drain."""
+        ...
+
+    def drain(self) -> list[Event]:
+        """Return what was observed since the last call, by time, all of it before now."""
+        ...
+
+    def coverage(self, from_us: int, to_us: int) -> tuple[Coverage, ...]:
+        """Return what each sensor watched during exactly this interval, and begin the next."""
+        ...
+
+    def collected(self) -> tuple[str, ...]:
+        """Return the wanted kinds that some sensor watches now, fully or partly."""
+        ...
+
+    def reports(self) -> list[SensorReport]:
+        """Return what to know of each sensor, as it is now."""
+        ...
+
+
+class HostCollector:
+    """The sensors of this host.
+
+    ``start``, then ``wait`` and ``drain`` again and again, ``coverage`` for each interval that is
+    cut, and ``stop``. Up to ``MAX_BACKLOG`` events wait to be drained.
+    """
+
+    def __init__(
+        self, clock: Clock, settings: Settings, *, ladders: Sequence[Ladder] = LADDERS
+    ) -> None:
+        self._clock = clock
+        self._ladders = ladders
+        self._switched_off = {} if settings.probe else {"probe": "probe"}
+        self._tools = Tools(clock)
+        self._correlator = Correlator(self._tools.own)
+        self._kinds: frozenset[str] = frozenset()
+        self._rungs: list[Rung] = []
+        self._crew: list[Member] = []
+        self._thread: threading.Thread | None = None
+        self._sleeper: Sleeper | None = None
+        self._work = threading.Lock()  # sensors and correlation
+        self._lock = threading.Lock()  # what is handed out; held for moments only
+        self._backlog: list[Event] = []
+        self._dropped: Counter[Loss] = Counter()
+        self._floor_us = 0
+        self._ready_us = 0
+        self._rss_bytes: int | None = None
+        self._memory_due_s = 0.0
+        self._has_much = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, kinds: frozenset[str]) -> None:
+        """Run every sensor that works here and helps with ``kinds``; return once they watch.
+
+        While it runs, what is there is announced once more, for a run that has just begun. Kinds
+        that need other sensors start all of them anew; the interval in which that happens then
+        counts as not watched.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._start, kinds)
+
+    async def stop(self) -> None:
+        """Stop all sensors; ``drain`` then returns what they saw until now."""
+        await asyncio.to_thread(self._stop)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return after ``timeout_s``, or earlier when there is much to drain."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._has_much.wait()
+        except TimeoutError:
+            pass
+
+    def drain(self) -> list[Event]:
+        """Return what was observed since the last call, by time.
+
+        Every time lies between the last call and now: what was read a moment too late to be
+        handed out in time is dated to the last call, and what ``start`` found to the first one.
+        """
+        with self._lock:
+            events, self._backlog = self._backlog, []
+            now_us = self._clock.now_us()
+            begin_us, self._floor_us = self._floor_us, max(self._floor_us, now_us)
+            ready_us, self._ready_us = self._ready_us, 0
+        self._has_much.clear()
+        end_us = max(begin_us, now_us - 1)
+        return sorted(
+            (
+                event
+                if begin_us <= event.ts_us <= end_us and event.ts_us > ready_us
+                else event._replace(ts_us=_moved(event.ts_us, begin_us, end_us, ready_us))
+                for event in events
+            ),
+            key=_time,
+        )
+
+    def coverage(self, from_us: int, to_us: int) -> tuple[Coverage, ...]:
+        """Return what each sensor watched during exactly this interval, and begin the next."""
+        with self._lock:
+            self._floor_us = max(self._floor_us, to_us)
+            cuts = [
+                member.account.cut(from_us, to_us, kinds=self._kinds, rss_bytes=self._rss_bytes)
+                for member in self._crew
+            ]
+        return tuple(row for rows in cuts for row in rows)
+
+    def collected(self) -> tuple[str, ...]:
+        """Return the wanted kinds that some sensor watches now, fully or partly."""
+        with self._lock:
+            watched = frozenset().union(*(member.account.collecting for member in self._crew))
+        return tuple(sorted(watched & self._kinds))
+
+    def reports(self) -> list[SensorReport]:
+        """Return what to know of each sensor; of those at work, as it is now."""
+        if not self._rungs:
+            self._climb()
+        states = {id(member.rung): member.account.state for member in self._crew}
+        return [rung.report(states.get(id(rung))) for rung in self._rungs]
+
+    def _climb(self) -> None:
+        self._rungs = climb(self._ladders, self._tools, switched_off=self._switched_off)
+
+    def _start(self, kinds: frozenset[str]) -> None:
+        # Whoever asks listeners must know them first.
+        needed = kinds | {"listener"} if "tls_session" in kinds else kinds
+        covered = frozenset().union(*(member.kinds for member in self._crew))
+        if self._thread is not None and needed & self._known_kinds() <= covered:
+            with self._work, self._lock:
+                self._kinds = kinds
+                self._put(self._correlator.announce(self._clock.now_us()))
+            return
+        was_running = self._thread is not None
+        self._stop()
+        self._begin(kinds, needed)
+        if not was_running:
+            for member in self._crew:
+                member.account.forget_start()
+        self._sleeper = Sleeper(self._clock)
+        self._thread = threading.Thread(target=self._watch, name="proctor-sensors", daemon=True)
+        self._thread.start()
+
+    def _begin(self, kinds: frozenset[str], needed: frozenset[str]) -> None:
+        self._kinds = kinds
+        self._correlator = Correlator(self._tools.own)
+        self._climb()
+        rungs = [rung for rung in self._rungs if needed & frozenset(rung.sensor.kinds)]
+        crew = [Member(rung, self._tools, needed) for rung in rungs]
+        with self._lock:
+            self._crew = crew
+            self._dropped.clear()
+        for member in crew:
+            member.start()
+        self._step([True] * len(crew))
+        with self._lock:
+            self._ready_us = self._clock.now_us()
+            self._floor_us = max(self._floor_us, self._ready_us)
+
+    def _known_kinds(self) -> frozenset[str]:
+        return frozenset(kind for rung in self._rungs for kind in rung.sensor.kinds)
+
+    def _stop(self) -> None:
+        if self._thread is None or self._sleeper is None:
+            return
+        self._sleeper.ring()
+        self._thread.join(STOP_TIMEOUT_S)
+        self._sleeper.close()
+        self._thread = self._sleeper = None
+        self._step([True] * len(self._crew))
+        for member in self._crew:
+            member.stop()
+
+    def _watch(self) -> None:
+        """Call sensors whenever they have something to do; the body of the thread."""
+        sleeper = self._sleeper
+        try:
+            while sleeper is not None and not sleeper.is_rung:
+                self._step(sleeper.sleep([member.wake() for member in self._crew]))
+        except Exception as error:  # noqa: BLE001 (nobody would hear of it; now coverage says it)
+            for member in self._crew:
+                member.fail(error)
+
+    def _step(self, due: Sequence[bool]) -> None:
+        with self._work:
+            for member, is_due in zip(self._crew, due, strict=True):
+                if is_due:
+                    self._take(member)
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._memory_due_s:
+            self._memory_due_s = now_s + MEMORY_INTERVAL_S
+            self._rss_bytes = read_own_memory()
+
+    def _take(self, member: Member) -> None:
+        try:
+            events = [
+                event
+                for observation in member.step()
+                for event in self._correlator.add(observation)
+            ]
+        except Exception as error:  # noqa: BLE001 (facts of one sensor must not stop the others)
+            member.fail(error)
+            return
+        with self._lock:
+            self._put(events)
+            member.account.lose(self._correlator.lost)
+            member.account.lose(self._dropped)
+        self._tools.listeners = self._correlator.listeners
+
+    def _put(self, events: Iterable[Event]) -> None:
+        wanted = [event for event in events if event.kind in self._kinds]
+        room = MAX_BACKLOG - len(self._backlog)
+        self._backlog += wanted[:room]
+        for event in wanted[room:]:
+            self._dropped[event.kind, "backlog_full"] += 1
+        if len(self._backlog) >= WAKE_AT and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._has_much.set)
+
+
+def _moved(ts_us: int, begin_us: int, end_us: int, ready_us: int) -> int:
+    return end_us if ts_us <= ready_us else min(max(ts_us, begin_us), end_us)
+
+
+def _time(event: Event) -> int:
+    return event.ts_us
