@@ -69,8 +69,8 @@ def sealed(  # a message with parts of the caller's choice
     events: int = 1,
 ) -> bytes:
     """Return a message that is well formed up to its tables."""
-    body = msgspec.msgpack.encode((header, strings, processes, tables))
-    return sealed_body(body, events=events)
+    body = b"".join(tables) + msgspec.msgpack.encode((header, strings, processes))
+    return sealed_body(body, events=events, tables=[len(table) for table in tables])
 
 
 def sealed_body(body: bytes, /, *, events: int = 1, **changes: Any) -> bytes:  # noqa: ANN401
@@ -83,6 +83,7 @@ def sealed_body(body: bytes, /, *, events: int = 1, **changes: Any) -> bytes:  #
         "compression": method,
         "size_bytes": len(body),
         "label": label,
+        "tables": (),
         "body": packed,
     }
     return msgspec.msgpack.encode(tuple((fields | changes).values()))

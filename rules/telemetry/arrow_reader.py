@@ -60,7 +60,7 @@ class Decoded:
     """What this version does not know: the kind itself, or columns as ``kind.column``."""
 
 
-def read_table(data: bytes, *, strings: int, processes: int) -> Decoded:
+def read_table(data: bytes | memoryview, *, strings: int, processes: int) -> Decoded:
     """Return the table in an Arrow IPC stream.
 
     Args:
@@ -73,7 +73,7 @@ def read_table(data: bytes, *, strings: int, processes: int) -> Decoded:
             ``index`` or ``code``.
     """
     batch_start = _metadata_end(data, 0)
-    plan = _plan(data[:batch_start])
+    plan = _plan(bytes(data[:batch_start]))
     batch = _record_batch(data, batch_start, plan.schema)
     rows = batch.num_rows
     if not 0 < rows <= MAX_EVENTS:
@@ -85,7 +85,7 @@ def read_table(data: bytes, *, strings: int, processes: int) -> Decoded:
     return Decoded(plan.kind, rows, Table(plan.kind, ts_us, process, vectors), plan.ignored)
 
 
-def _metadata_end(data: bytes, start: int) -> int:
+def _metadata_end(data: bytes | memoryview, start: int) -> int:
     """Return where the metadata of the Arrow message at ``start`` ends."""
     prefix = data[start : start + 8]
     if len(prefix) < 8 or prefix[:4] != _CONTINUATION:  # noqa: PLR2004 (length of the prefix)
@@ -96,7 +96,7 @@ def _metadata_end(data: bytes, start: int) -> int:
     return start + 8 + length
 
 
-def _record_batch(data: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch:
+def _record_batch(data: bytes | memoryview, start: int, schema: pa.Schema) -> pa.RecordBatch:
     body_start = _metadata_end(data, start)
     if _asks_for_decompression(memoryview(data)[start + 8 : body_start]):
         raise WireError("compression", "inside Arrow")
@@ -263,6 +263,7 @@ def _check_numbers(column: Column, vector: Vector) -> None:
 
 def _array(buffer: pa.Buffer | None, wire_type: str, rows: int) -> Any:  # noqa: ANN401
     try:
-        return np.frombuffer(buffer or b"", dtype=wire_type, count=rows)
+        values = np.frombuffer(buffer or b"", dtype=wire_type, count=rows)
     except ValueError as error:
         raise WireError("count", "a column is shorter than its table") from error
+    return values if values.flags.aligned else values.copy()

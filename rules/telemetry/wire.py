@@ -3,11 +3,12 @@
 In: a ``Batch``. Out: one MQTT payload that stands alone; or, from bytes that somebody else wrote, a
 checked ``Batch`` or ``WireError``, in bounded memory and time whatever the bytes are.
 
-A message is a MessagePack array: magic, version, compression, size of the body, label, body. The
-label (agent, boot, stream, sequence, events) repeats what the body says, so that ``peek`` can tell
-messages apart without opening them; ``decode`` refuses a label that disagrees with its body. The
-body, compressed once as a whole, is a MessagePack array: header, strings, process instances, and
-one Arrow IPC stream per telemetry kind (``arrow_writer`` tells how columns travel).
+A message is a MessagePack array: magic, version, compression, size of the body, label, sizes of the
+tables, body. The label (agent, boot, stream, sequence, events) repeats what the body says, so that
+``peek`` can tell messages apart without opening them; ``decode`` refuses a label that its body does
+not confirm. The body, compressed once as a whole, is one Arrow IPC stream per telemetry kind
+(``arrow_writer`` tells how columns travel) and behind them a MessagePack array: header, strings,
+process instances. Tables stand first so that columns are used where they lie, aligned, uncopied.
 
 Newer senders: kinds, columns and header fields that this version does not know are left out and
 named in ``Batch.ignored``; values outside a closed list are refused, since nobody here knows what
@@ -78,18 +79,18 @@ class _Message(msgspec.Struct, array_like=True, frozen=True):
     compression: Method
     size_bytes: Annotated[int, Meta(ge=0)]
     label: Label
+    tables: Annotated[list[Annotated[int, Meta(gt=0, multiple_of=8)]], Meta(max_length=MAX_TABLES)]
     body: memoryview
 
 
-class _Body(msgspec.Struct, array_like=True, frozen=True):
+class _Tail(msgspec.Struct, array_like=True, frozen=True):
     header: Header
     strings: Annotated[list[Text], Meta(max_length=MAX_STRINGS)]
     processes: Annotated[list[Process], Meta(max_length=MAX_EVENTS)]
-    tables: Annotated[list[bytes], Meta(max_length=MAX_TABLES)]
 
 
 _MESSAGE = msgspec.msgpack.Decoder(_Message)
-_BODY = msgspec.msgpack.Decoder(_Body)
+_TAIL = msgspec.msgpack.Decoder(_Tail)
 
 
 def encode(batch: Batch) -> bytes:
@@ -103,17 +104,9 @@ def encode(batch: Batch) -> bytes:
     sizes = {"strings": len(batch.strings), "processes": len(batch.processes)}
     if len(batch) > MAX_EVENTS or sizes["strings"] > MAX_STRINGS or sizes["processes"] > MAX_EVENTS:
         raise WireError("count", f"{len(batch)} events, {sizes}")
-    body = msgspec.msgpack.encode(
-        (
-            batch.header,
-            batch.strings,
-            batch.processes,
-            [write_table(table, **sizes) for table in batch.tables.values()],
-        )
-    )
-    if len(body) > MAX_BODY_BYTES:
-        raise WireError("oversized", f"body of {len(body)} bytes")
-    return _sealed(_label(batch.header, len(batch)), body)
+    tables = [write_table(table, **sizes) for table in batch.tables.values()]
+    tail = msgspec.msgpack.encode((batch.header, batch.strings, batch.processes))
+    return _sealed(_label(batch.header, len(batch)), tables, tail)
 
 
 def decode_any(data: bytes) -> Batch:
@@ -145,16 +138,14 @@ def decode(data: bytes) -> Batch:
         WireError: The bytes are no batch; ``reason`` is one of ``REASONS``.
     """
     message = _opened(data)
-    try:
-        body = _BODY.decode(_decompressed(message))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("body", str(error)) from error
-    check_header(body.header)
-    if message.label != _label(body.header, message.label.events):
+    body = _decompressed(message)
+    tail = _tail(body[sum(message.tables) :])
+    check_header(tail.header)
+    if message.label != _label(tail.header, message.label.events):
         raise WireError("header", "the label says something else than the body")
-    tables, ignored = _tables(body, events=message.label.events)
-    header, unknown = _known(body.header)
-    return Batch(header, body.strings, body.processes, tables, tuple(sorted({*ignored, *unknown})))
+    tables, ignored = _tables(message, body, tail)
+    header, unknown = _known(tail.header)
+    return Batch(header, tail.strings, tail.processes, tables, tuple(sorted({*ignored, *unknown})))
 
 
 def check_header(header: Header) -> None:
@@ -172,21 +163,30 @@ def _label(header: Header, events: int) -> Label:
     return Label(header.agent_id, header.boot_id, header.stream, header.sequence, events)
 
 
-def _tables(body: _Body, *, events: int) -> tuple[dict[str, Table], set[str]]:
+def _tail(data: memoryview) -> _Tail:
+    try:
+        return _TAIL.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("body", str(error)) from error
+
+
+def _tables(message: _Message, body: memoryview, tail: _Tail) -> tuple[dict[str, Table], set[str]]:
     from rules.telemetry.arrow_reader import read_table  # pyarrow and numpy: analyzer only
 
     tables: dict[str, Table | None] = {}
     ignored: set[str] = set()
-    rows = 0
-    for data in body.tables:
-        read = read_table(data, strings=len(body.strings), processes=len(body.processes))
+    rows = start = 0
+    for size in message.tables:
+        data = body[start : start + size]
+        read = read_table(data, strings=len(tail.strings), processes=len(tail.processes))
         if read.kind in tables:
             raise WireError("kind", f"two tables of {read.kind}")
         tables[read.kind] = read.table
         ignored.update(read.ignored)
         rows += read.rows
-    if rows != events:
-        raise WireError("count", f"{rows} rows, stated {events}")
+        start += size
+    if rows != message.label.events:
+        raise WireError("count", f"{rows} rows, stated {message.label.events}")
     return {kind: table for kind, table in tables.items() if table is not None}, ignored
 
 
@@ -221,16 +221,23 @@ def _opened(data: bytes) -> _Message:
         raise WireError(reason, str(error)) from error
 
 
-def _sealed(label: Label, body: bytes) -> bytes:
+def _sealed(label: Label, tables: list[bytes], tail: bytes) -> bytes:
+    body = b"".join((*tables, tail))
+    if len(body) > MAX_BODY_BYTES:
+        raise WireError("oversized", f"body of {len(body)} bytes")
     method, packed = pack(body)
-    data = msgspec.msgpack.encode((_MAGIC_TEXT, VERSION, method, len(body), label, packed))
+    sizes = list(map(len, tables))
+    data = msgspec.msgpack.encode((_MAGIC_TEXT, VERSION, method, len(body), label, sizes, packed))
     if len(data) > MAX_MESSAGE_BYTES:
         raise WireError("oversized", f"message of {len(data)} bytes")
     return data
 
 
-def _decompressed(message: _Message) -> bytes:
+def _decompressed(message: _Message) -> memoryview:
     size_bytes = message.size_bytes
     if size_bytes > MAX_BODY_BYTES:
         raise WireError("oversized", f"body of {size_bytes} bytes")
-    return unpack(message.body, method=message.compression, size_bytes=size_bytes)
+    body = unpack(message.body, method=message.compression, size_bytes=size_bytes)
+    if sum(message.tables) > size_bytes:
+        raise WireError("body", "the tables are longer than the body")
+    return memoryview(body)

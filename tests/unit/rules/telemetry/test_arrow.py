@@ -127,6 +127,17 @@ def test_ports_and_closed_numbers_may_be_null() -> None:
     assert table.columns["local_port"].valid.tolist() == [0, 1, 1]
 
 
+def test_columns_are_aligned_wherever_the_table_lies() -> None:
+    whole = stream(base() | {"argument_count": pa.array([None, 2, 3], pa.int64())})
+    table = read_table(memoryview(b"x" + whole)[1:], strings=0, processes=PROCESSES).table
+    assert table is not None
+    assert table.ts_us.flags.aligned
+    assert table.ts_us.tolist() == [0, 1, 2]
+    assert table.columns["argument_count"].values.flags.aligned
+    in_place = decode(sealed([whole], events=3)).tables["process"].ts_us
+    assert in_place.base is not None, "columns are used where they lie"
+
+
 def test_an_unknown_column_is_left_out_and_told() -> None:
     data = stream(base() | {"mood": pa.array([7, 8, 9], pa.int64())})
     decoded = read(data)
