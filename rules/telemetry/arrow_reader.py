@@ -27,7 +27,7 @@ from rules.telemetry.kinds import KINDS, Column, ColumnType, Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MAX_METADATA_BYTES = 16_384  # of one Arrow message; ours are below 6,000
+MAX_METADATA_BYTES = 16_384  # of one Arrow message; ours are below 3,000
 MAX_COLUMNS = 128  # of one table, known or not
 
 _CACHED_PLANS = 256  # by the bytes of the schema: at most 4 MiB of keys

@@ -11,8 +11,9 @@ from rules.errors import WireError
 from rules.telemetry import Batch, BatchBuilder, Event
 from rules.telemetry.arrow_reader import MAX_METADATA_BYTES, Decoded, read_table
 from rules.telemetry.arrow_writer import write_table
+from rules.telemetry.kinds import KINDS, ColumnType
 from rules.telemetry.wire import REASONS, decode
-from tests.messages import HEADER, sample_batch, sealed
+from tests.messages import HEADER, NGINX, sample_batch, sealed
 
 STRINGS, PROCESSES = 2, 1
 
@@ -301,6 +302,32 @@ def outcome_of(data: bytes) -> str:
     except WireError as error:
         return error.reason
     return "read"
+
+
+VALUES = {
+    ColumnType.TEXT: "x",
+    ColumnType.ADDRESS: "10.0.0.1",
+    ColumnType.PORT: 443,
+    ColumnType.INTEGER: 1,
+    ColumnType.BOOLEAN: True,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_with_every_column_leaves_room_in_its_metadata(kind: str) -> None:
+    values = {
+        column.name: column.closed[-1] if column.closed else VALUES[column.type]
+        for column in KINDS[kind].sent
+    }
+    builder = BatchBuilder()
+    builder.add(Event(kind, 1, NGINX, values))
+    batch = builder.build(HEADER)
+    data = write_table(batch.tables[kind], strings=len(batch.strings), processes=1)
+    decoded = read_table(data, strings=len(batch.strings), processes=1)
+    assert decoded.ignored == ()
+    assert decoded.table is not None
+    assert set(decoded.table.columns) == set(values)
+    assert int.from_bytes(data[4:8], "little") < MAX_METADATA_BYTES / 4
 
 
 def test_columns_are_checked_in_every_kind() -> None:
