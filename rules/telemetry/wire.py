@@ -90,6 +90,7 @@ class _Tail(msgspec.Struct, array_like=True, frozen=True):
 
 
 _MESSAGE = msgspec.msgpack.Decoder(_Message)
+_HEADER = msgspec.msgpack.Decoder(Header)
 _TAIL = msgspec.msgpack.Decoder(_Tail)
 
 
@@ -100,12 +101,12 @@ def encode(batch: Batch) -> bytes:
         WireError: The batch breaks a limit (``oversized``, ``count``) or its header makes no
             sense (``header``); the analyzer would refuse it.
     """
-    check_header(batch.header)
+    header = _encoded(batch.header)
     sizes = {"strings": len(batch.strings), "processes": len(batch.processes)}
     if len(batch) > MAX_EVENTS or sizes["strings"] > MAX_STRINGS or sizes["processes"] > MAX_EVENTS:
         raise WireError("count", f"{len(batch)} events, {sizes}")
     tables = [write_table(table, **sizes) for table in batch.tables.values()]
-    tail = msgspec.msgpack.encode((batch.header, batch.strings, batch.processes))
+    tail = msgspec.msgpack.encode((msgspec.Raw(header), batch.strings, batch.processes))
     return _sealed(_label(batch.header, len(batch)), tables, tail)
 
 
@@ -140,7 +141,7 @@ def decode(data: bytes) -> Batch:
     message = _opened(data)
     body = _decompressed(message)
     tail = _tail(body[sum(message.tables) :])
-    check_header(tail.header)
+    _check(tail.header)
     if message.label != _label(tail.header, message.label.events):
         raise WireError("header", "the label says something else than the body")
     tables, ignored = _tables(message, body, tail)
@@ -148,12 +149,17 @@ def decode(data: bytes) -> Batch:
     return Batch(header, tail.strings, tail.processes, tables, tuple(sorted({*ignored, *unknown})))
 
 
-def check_header(header: Header) -> None:
-    """Refuse a header that makes no sense.
+def _encoded(header: Header) -> bytes:
+    """Return a header as MessagePack, once it is sure that ``decode`` will take it."""
+    try:
+        data = msgspec.msgpack.encode(header)
+        _check(_HEADER.decode(data))
+    except (msgspec.ValidationError, ValueError, OverflowError, TypeError) as error:
+        raise WireError("header", str(error)) from error
+    return data
 
-    Raises:
-        WireError: With the reason ``header``.
-    """
+
+def _check(header: Header) -> None:
     problem = problem_of(header)
     if problem is not None:
         raise WireError("header", problem)

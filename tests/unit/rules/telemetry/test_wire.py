@@ -182,6 +182,23 @@ def test_a_header_that_makes_no_sense_is_refused_on_both_sides(header: Header) -
         encode(BatchBuilder().build(header))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        replace(HEADER, sequence=0),
+        replace(HEADER, sequence=2**63),
+        replace(HEADER, sequence=2**70),
+        replace(HEADER, to_us=1.5),  # type: ignore[arg-type]
+        replace(HEADER, to_us=object()),  # type: ignore[arg-type]
+        replace(HEADER, losses=HEADER.losses * 1_001),
+        replace(HEADER, coverage=(replace(HEADER.coverage[0], method="/tmp/\udcff"),)),  # noqa: S108
+    ],
+)
+def test_a_header_that_decode_would_not_take_is_not_sent(header: Header) -> None:
+    with pytest.raises(WireError, match=r"^header: "):
+        encode(BatchBuilder().build(header))
+
+
 def test_encode_refuses_more_than_decode_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = sample_batch()
     for limit, reason in (
