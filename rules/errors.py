@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class RulesError(Exception):
     """Root of every error that the rules package raises on purpose."""
@@ -42,3 +45,29 @@ class RecordingError(RulesError):
         self.path = path
         self.problems = problems
         self.total = total
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong in a file: where, and what in a sentence."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        """Return ``path:line: text``, as editors and CI understand it."""
+        return f"{self.path}:{self.line}: {self.text}"
+
+
+class RuleFileError(RulesError):
+    """Rule files or package manifests that break the grammar.
+
+    Attributes:
+        problems: Every problem of every file, sorted by path and line.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        """Compose one message that lists every problem on its own line."""
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(map(str, self.problems)))
