@@ -1,0 +1,87 @@
+"""What was watched of a rule's telemetry, and in words why it was not enough.
+
+In: a detection and the coverage ledger of a run. Out: the coverage of a (rule, host) and, where
+nothing may be concluded from silence, a reason for the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from rules.detection import AbsenceDetection, Detection
+from rules.selector import Selector
+from rules.telemetry.ledger import Ledger
+from rules.telemetry.sight import PARTIAL_SIGHT
+
+CLEAN_NEEDS: Final = 0.5  # share of the run below which silence says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How much of what a rule needs was watched on a host.
+
+    Attributes:
+        coverage: Share of the run, of two kinds the smaller; 0 where not collected.
+        reason: Why silence proves nothing, in words for people; None where it proves something.
+    """
+
+    coverage: float
+    reason: str | None = None
+
+
+def watched(detection: Detection, agent_id: str, ledger: Ledger) -> Watched:
+    """Return how much of what ``detection`` needs was watched on a host."""
+    parts = [_part(detection, selector, agent_id, ledger) for selector in detection.selectors]
+    reasons = dict.fromkeys(part.reason for part in parts if part.reason is not None)
+    return Watched(min(part.coverage for part in parts), "; ".join(reasons) or None)
+
+
+def _part(detection: Detection, selector: Selector, agent_id: str, ledger: Ledger) -> Watched:
+    kind, pinned = selector.telemetry, selector.pinned
+    absence = isinstance(detection, AbsenceDetection)
+    if not ledger.collected(agent_id, kind, pinned=pinned):
+        return Watched(0.0, _not_collected(selector, agent_id, ledger))
+    share = ledger.share(agent_id, kind, absence=absence, pinned=pinned)
+    needed = detection.min_coverage if isinstance(detection, AbsenceDetection) else CLEAN_NEEDS
+    if share >= needed:
+        return Watched(share)
+    if absence:
+        what = f"{kind} was watched without loss for only {_percent(share)} of the run"
+        need = f"this rule needs {_percent(needed)} (min_coverage) to say that something was absent"
+    else:
+        what = f"{kind} was watched for only {_percent(share)} of the run"
+        need = f"at least {_percent(needed)} is needed to call the host clean"
+    return Watched(share, f"{what}, and {need}{_causes(agent_id, kind, ledger)}")
+
+
+def _not_collected(selector: Selector, agent_id: str, ledger: Ledger) -> str:
+    kind = selector.telemetry
+    if not ledger.collected(agent_id, kind):
+        return f"{kind} was not collected on this host{_causes(agent_id, kind, ledger)}"
+    sights = [
+        f"{sensor} sees only rows where "
+        + " and ".join(
+            f"{name} is {' or '.join(map(str, values))}" for name, values in sight.items()
+        )
+        for (sensor, seen), sight in PARTIAL_SIGHT.items()
+        if seen == kind
+    ]
+    asked = "; ".join(sights)
+    return (
+        f"no sensor of this host can see the {kind} rows that this rule asks for: {asked}"
+        f"{_causes(agent_id, kind, ledger)}"
+    )
+
+
+def _causes(agent_id: str, kind: str, ledger: Ledger) -> str:
+    """Return which sensors were not fully on, and what was lost on the host, after a colon."""
+    causes = ledger.off_reasons(agent_id, kind)
+    causes += [f"{events} events lost ({cause})" for cause, events in ledger.lost(agent_id).items()]
+    return f": {', '.join(causes)}" if causes else ""
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, cut to one digit so that it never looks larger than it is."""
+    tenths = round(share * 1e6) // 1_000
+    return f"{tenths / 10:g} %"
