@@ -6,9 +6,11 @@ uvloop a client may not notice for many seconds that its broker is gone (see the
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiomqtt
 
@@ -42,6 +44,7 @@ class MqttSink:
     async def open(self, *, topics: Sequence[str], will: Message) -> AsyncIterator[MqttSession]:
         """Connect and subscribe."""
         client = self._client(will)
+        _notice_early_end(client)
         try:
             async with client:
                 await _subscribe(client, topics)
@@ -94,6 +97,27 @@ class MqttSession:
             await self._client.publish(topic, payload, qos=QOS, retain=retain)
         except aiomqtt.MqttError as error:
             raise SinkError(str(error)) from error
+
+
+def _notice_early_end(client: aiomqtt.Client) -> None:
+    """Let a connection that ends before the broker has answered fail at once.
+
+    aiomqtt 2.5 would wait for its whole timeout. It happens whenever an agent comes back while its
+    broker is going down or up.
+    """
+    loop = asyncio.get_running_loop()
+    tell_aiomqtt: Any = client._client.on_disconnect  # noqa: SLF001
+
+    def fail() -> None:
+        if not client._connected.done():  # noqa: SLF001
+            error = aiomqtt.MqttError("the connection ended before the broker answered")
+            client._connected.set_exception(error)  # noqa: SLF001
+
+    def on_disconnect(*arguments: object) -> None:
+        tell_aiomqtt(*arguments)
+        loop.call_soon_threadsafe(fail)  # paho connects in a thread
+
+    client._client.on_disconnect = on_disconnect  # noqa: SLF001
 
 
 async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:
