@@ -27,6 +27,9 @@ from rules.telemetry.records import Position
 
 READ_AHEAD: Final = 8  # batches taken from the spool at once
 FIRST_PAUSE_S: Final = 0.5  # ceiling of the first wait; it doubles from attempt to attempt
+LEAST_PAUSE_S: Final = (
+    0.1  # what the MQTT client still has to do for the old socket is done by then
+)
 SOUND_S: Final = 5.0  # a session that lived so long starts the waits anew
 SPOOL_RETRY_S: Final = 1.0
 MAX_TOLD: Final = 100  # different troubles that are logged; after that they are only counted
@@ -57,7 +60,7 @@ class LinkStats:
 def pause_s(attempt: int, *, ceiling_s: float, rng: Random) -> float:
     """Return how long to wait before an attempt: anything up to a bound that doubles each time."""
     bound = min(ceiling_s, FIRST_PAUSE_S * 2 ** min(attempt, 32))
-    return rng.uniform(0, bound)
+    return rng.uniform(min(LEAST_PAUSE_S, bound), bound)
 
 
 class Publisher:
@@ -72,6 +75,7 @@ class Publisher:
         settings: Settings,
         control: Control,
         on_control: Callable[[], None],
+        on_link: Callable[[], None],
         status: Callable[[State], Awaitable[bytes]],
         clock: Clock,
         rng: Random,
@@ -85,6 +89,7 @@ class Publisher:
             settings: Times and limits.
             control: Takes what comes on the control topic.
             on_control: Told when it changed.
+            on_link: Told when a session begins or ends.
             status: Returns the heartbeat's payload.
             clock: For timeouts and the time of the last ack.
             rng: For the jitter of waits.
@@ -95,6 +100,7 @@ class Publisher:
         self._settings = settings
         self._control = control
         self._on_control = on_control
+        self._on_link = on_link
         self._status = status
         self._clock = clock
         self._rng = rng
@@ -155,6 +161,7 @@ class Publisher:
                 await self._serve(session)
             finally:
                 self.stats.is_connected = False
+                self._on_link()
 
     def _begin(self) -> None:
         self._position = None  # whatever the last session sent may be lost: all of it once more
@@ -163,6 +170,7 @@ class Publisher:
         self.stats.is_connected = True
         self.stats.sessions += 1
         self.stats.problem = ""
+        self._on_link()
         _LOG.info("link.up", extra={"broker": self._settings.broker_url})
 
     async def _serve(self, session: Session) -> None:
@@ -263,7 +271,8 @@ class Publisher:
             problem += f", while it was sent a batch of {self._sending_bytes} bytes"
         if problem != self.stats.problem:
             _LOG.warning("link.down", extra={"why": problem})
-        self.stats.problem = problem
+            self.stats.problem = problem
+            self._on_link()
 
     def _tell_once(self, event: str, why: str) -> None:
         if (event, why) not in self._told and len(self._told) < MAX_TOLD:
