@@ -61,6 +61,7 @@ class Batcher:
         self._runs: tuple[str, ...] = ()
         self._wanted: frozenset[str] = frozenset()
         self._collected: tuple[str, ...] = ()
+        self._begun_us = 0
         self._ahead: list[Event] = []  # beyond to_us: they belong to the next interval
         self._reset()
 
@@ -76,7 +77,8 @@ class Batcher:
     @property
     def is_due(self) -> bool:
         """Tell whether size or age ask for a cut."""
-        return len(self) >= self._limits.max_events or self.to_us >= self.due_us
+        is_full = self._parts[-1].builder.is_full or len(self) >= self._limits.max_events
+        return is_full or self.to_us >= self.due_us
 
     @property
     def due_us(self) -> int:
@@ -95,7 +97,7 @@ class Batcher:
         collected: Iterable[str],
     ) -> None:
         """Open a span at the moment from which collecting is complete; see ``switch``."""
-        self.from_us = self.to_us = from_us
+        self.from_us = self.to_us = self._begun_us = from_us
         self._ahead = []
         self._reset()
         self.switch(runs=runs, wanted=wanted, collected=collected)
@@ -122,7 +124,8 @@ class Batcher:
     def add(self, events: Iterable[Event], *, until_us: int) -> None:
         """Take over drained events; with those before, they are complete before ``until_us``.
 
-        Events of kinds that nobody wants are left out.
+        Events of kinds that nobody wants are left out. What a sensor found while it got ready is
+        dated to the beginning of the span, where it still held.
         """
         self.to_us = max(self.to_us, until_us)
         waiting, self._ahead = [*self._ahead, *events], []
@@ -156,8 +159,10 @@ class Batcher:
         self._malformed = 0
 
     def _put(self, event: Event) -> None:
+        if event.ts_us < self._begun_us:
+            event = event._replace(ts_us=self._begun_us)
         part = self._parts[-1]
-        if len(part.builder) >= self._limits.max_events:
+        if part.builder.is_full or len(part.builder) >= self._limits.max_events:
             # More events than fit. What follows is no earlier than this one, so the interval of
             # the full batch ends here; it is empty where they all have the same time.
             part = _Part(BatchBuilder(), max(event.ts_us, part.from_us))

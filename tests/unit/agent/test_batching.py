@@ -209,3 +209,11 @@ def test_forced_cut_makes_a_batch_of_nothing() -> None:
     batcher.cut([])
     (batch,) = batcher.cut([], is_forced=True)
     assert (batch.header.from_us, batch.header.to_us, len(batch)) == (10, 10, 0)
+
+
+def test_what_was_found_before_the_span_began_is_dated_to_its_beginning() -> None:
+    batcher = _batcher()
+    batcher.begin(from_us=SECOND, runs=("r1",), wanted=KINDS, collected=KINDS)
+    batcher.add([_event(SECOND - 7), _event(SECOND + 1)], until_us=2 * SECOND)
+    (batch,) = batcher.cut([])
+    assert list(batch.tables["connection"].ts_us) == [SECOND, SECOND + 1]
