@@ -66,16 +66,6 @@ def hostname() -> str:
     return socket.gethostname()
 
 
-def version() -> str:
-    """Return the version of the installed package, or ``0`` where it runs from bare sources."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("proctor")
-    except metadata.PackageNotFoundError:
-        return "0"
-
-
 def _instance_id(root: Path) -> str | None:
     texts = (_text(root / name) for name in INSTANCE_FILES)
     return next((text for text in texts if _INSTANCE_ID.fullmatch(text)), None)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
-from agent.identity import Identity, find_agent_id, hostname, version
+from agent.identity import Identity, find_agent_id, hostname
+from agent.release import UNKNOWN, version
 from rules.telemetry.topics import is_agent_id
 
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
@@ -71,6 +72,13 @@ def test_id_that_cannot_be_stored_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, no folder")
     with pytest.raises(ConfigError, match=r"no machine id, and none can be stored.*Set agent_id"):
         _find(tmp_path)
+
+
+def test_version_is_that_of_the_installed_package(tmp_path: Path) -> None:
+    (tmp_path / "proctor-1.2.3.dist-info").mkdir()
+    (tmp_path / "proctor_other-9.dist-info").mkdir()
+    assert version([str(tmp_path / "gone"), str(tmp_path)]) == "1.2.3"
+    assert version([]) == UNKNOWN
 
 
 def test_identity_holds_what_names_a_batch() -> None:
