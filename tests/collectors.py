@@ -1,0 +1,84 @@
+"""Collectors that play a script: events at known moments, instead of what a host does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from agent.crew import SensorReport
+from rules.telemetry import Clock, Coverage, Event
+
+SENSOR = "script"
+
+
+class ScriptedCollector:
+    """Hands out events once the clock has reached them.
+
+    Attributes:
+        events: The script, by time; may be changed while it plays.
+        started: The kinds of each start.
+        stops: How often it was stopped.
+        lost: Events lost by cause, told with the next coverage.
+        fault: Raised by the next drain.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[Event],
+        *,
+        clock: Clock,
+        kinds: Iterable[str],
+        on_wait: Callable[[float], None] | None = None,
+    ) -> None:
+        self.events = sorted(events, key=lambda event: event.ts_us)
+        self.started: list[frozenset[str]] = []
+        self.stops = 0
+        self.lost: dict[str, int] = {}
+        self.fault: Exception | None = None
+        self._clock = clock
+        self._kinds = frozenset(kinds)
+        self._wanted: frozenset[str] = frozenset()
+        self._drained_us: int | None = None
+        self._on_wait = on_wait
+
+    async def start(self, kinds: frozenset[str]) -> None:
+        self.started.append(kinds)
+        self._wanted = kinds
+        if self._drained_us is None:
+            self._drained_us = self._clock.now_us()
+
+    async def stop(self) -> None:
+        self.stops += 1
+        self._drained_us = None
+
+    async def wait(self, timeout_s: float) -> None:
+        if self._on_wait is None:
+            await asyncio.sleep(timeout_s)
+        else:
+            self._on_wait(timeout_s)
+            await asyncio.sleep(0)
+
+    def drain(self) -> list[Event]:
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        if self._drained_us is None:
+            return []
+        begin_us, self._drained_us = self._drained_us, self._clock.now_us()
+        return [
+            event
+            for event in self.events
+            if begin_us <= event.ts_us < self._drained_us and event.kind in self._wanted
+        ]
+
+    def coverage(self, from_us: int, to_us: int) -> tuple[Coverage, ...]:
+        lost, self.lost = self.lost, {}
+        state = "degraded" if lost else "on"
+        kinds = tuple(sorted(self._wanted & self._kinds))
+        return (Coverage(SENSOR, kinds, from_us, to_us, state, "script", lost=lost or None),)
+
+    def collected(self) -> tuple[str, ...]:
+        return tuple(sorted(self._wanted & self._kinds))
+
+    def reports(self) -> list[SensorReport]:
+        return [SensorReport(SENSOR, tuple(sorted(self._kinds)), "on", "script", "", "", ())]
