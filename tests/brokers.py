@@ -38,13 +38,13 @@ user root
 class Broker:
     """A broker that listens on ``port`` of 127.0.0.1."""
 
-    def __init__(self, name: BrokerName, program: Path, folder: Path) -> None:
+    def __init__(self, name: BrokerName, program: Path, folder: Path, *, extra: str = "") -> None:
         self.port, other_port = _free_ports(2)
         self._command = _command(name, program, folder)
         self._log = folder / "broker.log"
         text = _NATS if name == "nats-server" else _MOSQUITTO
         config = text.format(port=self.port, other_port=other_port, folder=folder)
-        (folder / "broker.conf").write_text(config)
+        (folder / "broker.conf").write_text(config + extra)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -81,9 +81,12 @@ class Broker:
 
 
 @contextlib.contextmanager
-def running(name: BrokerName, program: Path, folder: Path) -> Iterator[Broker]:
-    """Run a broker with its data in ``folder`` for the length of the block."""
-    broker = Broker(name, program, folder)
+def running(name: BrokerName, program: Path, folder: Path, *, extra: str = "") -> Iterator[Broker]:
+    """Run a broker with its data in ``folder`` for the length of the block.
+
+    ``extra`` is put at the end of its configuration.
+    """
+    broker = Broker(name, program, folder, extra=extra)
     broker.start()
     try:
         yield broker

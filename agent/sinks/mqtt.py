@@ -112,6 +112,7 @@ def _notice_early_end(client: aiomqtt.Client) -> None:
         if not client._connected.done():  # noqa: SLF001
             error = aiomqtt.MqttError("the connection ended before the broker answered")
             client._connected.set_exception(error)  # noqa: SLF001
+            client._connected.exception()  # noqa: SLF001 (nobody may be waiting any more)
 
     def on_disconnect(*arguments: object) -> None:
         tell_aiomqtt(*arguments)
