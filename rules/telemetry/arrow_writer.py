@@ -10,8 +10,8 @@ How columns travel (a field's metadata repeats it for the reader):
   the narrowest of uint8, uint16 and uint32 that holds the size of the table;
 - ports: uint16; integers and ``ts_us``: int64; with Arrow's own validity where some are null.
 
-Integers stay wide: narrowing them saved 0.3 bytes and 5 ns per event at 10,000 events and cost the
-agent as much; deltas of ``ts_us`` saved nothing after compression (benchmarks/README.md).
+Integers stay wide and ``ts_us`` plain: narrowing and differences saved 0.2 to 0.4 bytes per event
+after compression, and cost the agent more than the analyzer gained (benchmarks/README.md).
 """
 
 from __future__ import annotations
