@@ -6,6 +6,7 @@ is made from it.
 
 from __future__ import annotations
 
+from rules.errors import WireError
 from rules.telemetry.batch import (
     Batch,
     BatchBuilder,
@@ -39,4 +40,5 @@ __all__ = [
     "SystemClock",
     "Table",
     "Vector",
+    "WireError",
 ]
