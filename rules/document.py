@@ -22,6 +22,7 @@ _MAX_NUMBER: Final = 40  # characters; no column or setting needs more
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where the wheel has it
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")  # to YAML 1.1 alone: not to JSON, not to editors
 _WORDS: Final = {"": None, "null": None, "true": True, "false": False}
 
 
@@ -61,14 +62,17 @@ def read_document(data: bytes) -> Document:
         line = data.count(b"\n", 0, error.start) + 1
         document.problems.append((line, f"is not UTF-8: {error.reason}"))
         return document
+    hidden = _LINE_BREAKS.search(text)
+    if hidden is not None:
+        document.problems.append(_character_problem(text, hidden.start()))
+        return document
     try:
         _Builder(document).build(text)
     except yaml.MarkedYAMLError as error:
         document.problems.append(_syntax_problem(error))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        what = f"character U+{error.character:04X} is not allowed"
-        document.problems.append((line, f"is not YAML: {what}"))
+        # Its position counts bytes in libyaml and characters without; the character is sure.
+        document.problems.append(_character_problem(text, text.find(chr(error.character))))
     except _GiveUpError as error:
         document.problems.append((error.line, str(error)))
     else:
@@ -226,6 +230,11 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[int, str]:
     if error.context and error.context_mark:
         text += f" {error.context} that begins on line {error.context_mark.line + 1}"
     return line, text
+
+
+def _character_problem(text: str, position: int) -> tuple[int, str]:
+    line = text.count("\n", 0, position) + 1
+    return line, f"character U+{ord(text[position]):04X} is not allowed"
 
 
 def _shown(text: str) -> str:
