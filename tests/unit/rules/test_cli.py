@@ -278,7 +278,7 @@ def test_schema_is_written_and_checked(
     assert run(capsys, "schema", "--write") == (0, "", "")
 
 
-@pytest.mark.parametrize("arguments", [[], ["chekc"], ["check", "-o", "xml"], ["explain"]])
+@pytest.mark.parametrize("arguments", [[], ["checks"], ["check", "-o", "xml"], ["explain"]])
 def test_wrong_usage_exits_with_2(
     capsys: pytest.CaptureFixture[str], arguments: Sequence[str]
 ) -> None:

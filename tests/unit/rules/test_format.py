@@ -79,7 +79,7 @@ def test_grouped_selector_comes_first() -> None:
     ("changes", "fault"),
     [
         ({"title": None}, "title: is missing"),
-        ({"titel": "x"}, "titel: unknown key; did you mean 'title'?"),
+        ({"titl": "x"}, "titl: unknown key; did you mean 'title'?"),
         ({"id": "Some_Rule"}, "id: 'Some_Rule' is no id: lower case words and digits joined by -"),
         ({"id": "a" * 101}, "id: is longer than 100 characters"),
         ({"id": 7}, "id: 7 must be text"),
@@ -95,8 +95,8 @@ def test_grouped_selector_comes_first() -> None:
         ({"version": 1.5}, "version: 1.5 must be a whole number"),
         ({"version": True}, "version: true must be a whole number"),
         (
-            {"status": "stabel"},
-            "status: 'stabel' is none of experimental, stable, deprecated; did you mean 'stable'?",
+            {"status": "stabl"},
+            "status: 'stabl' is none of experimental, stable, deprecated; did you mean 'stable'?",
         ),
         ({"references": []}, "references: must not be empty"),
         ({"references": "x"}, "references: must be a list"),

@@ -68,9 +68,9 @@ def test_pinned_are_the_only_values_that_where_accepts(
         ([], ": must be a map with telemetry and where"),
         ({}, "telemetry: is missing"),
         (
-            {"telemetry": "conection"},
+            {"telemetry": "konnection"},
             (
-                f"telemetry: 'conection' is no telemetry kind; known kinds: {', '.join(KINDS)}; "
+                f"telemetry: 'konnection' is no telemetry kind; known kinds: {', '.join(KINDS)}; "
                 "did you mean 'connection'?"
             ),
         ),
@@ -82,8 +82,8 @@ def test_pinned_are_the_only_values_that_where_accepts(
             ),
         ),
         (
-            {"telemetry": "connection", "wher": {}},
-            "wher: unknown key; did you mean 'where'?",
+            {"telemetry": "connection", "whereas": {}},
+            "whereas: unknown key; did you mean 'where'?",
         ),
     ],
 )
