@@ -259,12 +259,12 @@ def _new(arguments: argparse.Namespace) -> int:
     if not re.fullmatch(ID_PATTERN, arguments.id):
         raise _MisuseError(f"{arguments.id!r} is no id: lower case words and digits joined by -")
     path: Path = arguments.dir / f"{arguments.id}.yaml"
+    if path.exists():
+        raise _MisuseError(f"{path} is there already; choose another id or remove it")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(skeleton(arguments.id, arguments.kind))
-    except FileExistsError as error:
-        message = f"{path} is there already; choose another id or remove it"
-        raise _MisuseError(message) from error
     except OSError as error:
         raise _MisuseError(f"{path} cannot be written: {error.strerror}") from error
     print(f"Wrote {path}. Fill in its texts, then: python -m rules check {path}")

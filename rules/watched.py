@@ -67,9 +67,8 @@ def _not_collected(selector: Selector, agent_id: str, ledger: Ledger) -> str:
         for (sensor, seen), sight in PARTIAL_SIGHT.items()
         if seen == kind
     ]
-    asked = "; ".join(sights)
     return (
-        f"no sensor of this host can see the {kind} rows that this rule asks for: {asked}"
+        f"no sensor of this host can see the {kind} rows that this rule asks for ({'; '.join(sights)})"
         f"{_causes(agent_id, kind, ledger)}"
     )
 

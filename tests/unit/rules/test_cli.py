@@ -238,8 +238,8 @@ def test_new_writes_a_rule_that_loads(capsys: pytest.CaptureFixture[str], tmp_pa
         (["../my-rule"], "'../my-rule' is no id: lower case words and digits joined by -"),
         (["taken"], "taken.yaml is there already; choose another id or remove it"),
         (
-            ["my-rule", "--dir", "nowhere"],
-            "nowhere/my-rule.yaml cannot be written: No such file or directory",
+            ["my-rule", "--dir", "taken.yaml"],
+            "taken.yaml/my-rule.yaml cannot be written: File exists",
         ),
     ],
 )

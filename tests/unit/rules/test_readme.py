@@ -22,7 +22,6 @@ PLAIN = [text for language, text in BLOCKS if not language]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my-rules").mkdir()
     return tmp_path / "my-rules"
 
 
@@ -43,6 +42,7 @@ def test_tutorial_from_its_first_command_to_its_last(folder: Path) -> None:
 
 
 def test_problem_that_the_tutorial_shows_is_what_one_sees(folder: Path) -> None:
+    folder.mkdir()
     path = folder / "old-build-server.yaml"
     kept = [line for line in YAML[0].splitlines() if "direction: inbound" not in line]
     path.write_text("\n".join(kept), encoding="utf-8")

@@ -111,6 +111,6 @@ def test_sensor_counts_only_where_it_sees_what_the_rule_asks_for() -> None:
     assert seen(INBOUND_TLS, ledger) == Watched(1.0)
     assert seen(ANY_TLS, ledger) == Watched(
         0.0,
-        "no sensor of this host can see the tls_session rows that this rule asks for: probe sees "
-        "only rows where direction is inbound",
+        "no sensor of this host can see the tls_session rows that this rule asks for (probe sees "
+        "only rows where direction is inbound)",
     )
