@@ -12,7 +12,7 @@ from typing import Final
 from rules.detection import AbsenceDetection, Detection
 from rules.selector import Selector
 from rules.telemetry.ledger import Ledger
-from rules.telemetry.sight import PARTIAL_SIGHT
+from rules.telemetry.sight import PARTIAL_SIGHT, Pinned
 
 CLEAN_NEEDS: Final = 0.5  # share of the run below which silence says nothing
 
@@ -59,18 +59,23 @@ def _not_collected(selector: Selector, agent_id: str, ledger: Ledger) -> str:
     kind = selector.telemetry
     if not ledger.collected(agent_id, kind):
         return f"{kind} was not collected on this host{_causes(agent_id, kind, ledger)}"
-    sights = [
-        f"{sensor} sees only rows where "
-        + " and ".join(
-            f"{name} is {' or '.join(map(str, values))}" for name, values in sight.items()
-        )
+    return (
+        f"no sensor of this host can see the {kind} rows that this rule asks for "
+        f"({'; '.join(_sights(kind))}){_causes(agent_id, kind, ledger)}"
+    )
+
+
+def _sights(kind: str) -> list[str]:
+    return [
+        f"{sensor} sees only rows where {_confined(sight)}"
         for (sensor, seen), sight in PARTIAL_SIGHT.items()
         if seen == kind
     ]
-    return (
-        f"no sensor of this host can see the {kind} rows that this rule asks for ({'; '.join(sights)})"
-        f"{_causes(agent_id, kind, ledger)}"
-    )
+
+
+def _confined(sight: Pinned) -> str:
+    parts = [f"{name} is {' or '.join(sorted(map(str, sight[name])))}" for name in sight]
+    return " and ".join(parts)
 
 
 def _causes(agent_id: str, kind: str, ledger: Ledger) -> str:
