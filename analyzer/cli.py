@@ -17,6 +17,8 @@ from typer.main import get_command
 
 COMMANDS: Final = {
     "check": "Assess this host now, or judge a recording.",
+    "serve": "Collect telemetry of many hosts over MQTT, and judge assessment runs.",
+    "runs": "Start, follow, stop and read assessment runs.",
     "rules": "Check, show, write and explain rules.",
 }
 """Command → what it does; its module is ``analyzer.commands.<command>``."""

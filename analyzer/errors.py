@@ -60,3 +60,19 @@ class BrokerError(AnalyzerError):
 
 class DataFolderError(AnalyzerError):
     """The data folder cannot be used, or another server uses it."""
+
+
+class ServerMissingError(AnalyzerError):
+    """No server works on the data folder that a command needs.
+
+    Attributes:
+        folder: The data folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Say how to start one."""
+        super().__init__(
+            f"no server runs on {folder}; start one with 'proctor serve --data {folder}', or name "
+            "the folder of the one that runs with --data"
+        )
+        self.folder = folder

@@ -22,6 +22,7 @@ DONE: Final = 0
 FAILED: Final = 1
 MISUSE: Final = 2
 INCONCLUSIVE: Final = 3
+UNREACHED: Final = 4
 INTERRUPTED: Final = 130
 
 

@@ -105,6 +105,22 @@ def parse_broker_url(url: str) -> BrokerAddress:
     return BrokerAddress(parts.hostname, port, parts.username, parts.password)
 
 
+def parse_listen(text: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
+
+    Raises:
+        BrokerError: It is no such place.
+    """
+    parts = urlsplit(f"//{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or port is None:
+        raise BrokerError(f"{text!r} is no place to listen; write 127.0.0.1:1883")
+    return parts.hostname, port
+
+
 async def _broker(
     settings: ServeSettings, stack: AsyncExitStack, rng: Random
 ) -> tuple[BrokerAddress, Broker | None]:
