@@ -90,6 +90,7 @@ class HostCollector:
         self._crew: list[Member] = []
         self._thread: threading.Thread | None = None
         self._sleeper: Sleeper | None = None
+        self._is_started = False
         self._work = threading.Lock()  # sensors and correlation
         self._lock = threading.Lock()  # what is handed out; held for moments only
         self._backlog: list[Event] = []
@@ -176,15 +177,16 @@ class HostCollector:
         # Whoever asks listeners must know them first.
         needed = kinds | {"listener"} if "tls_session" in kinds else kinds
         covered = frozenset().union(*(member.kinds for member in self._crew))
-        if self._thread is not None and needed & self._known_kinds() <= covered:
+        is_running = self._thread is not None and self._thread.is_alive()
+        if is_running and needed & self._known_kinds() <= covered:
             with self._work, self._lock:
                 self._kinds = kinds
                 self._put(self._correlator.announce(self._clock.now_us()))
             return
-        was_running = self._thread is not None
+        was_started = self._is_started
         self._stop()
         self._begin(kinds, needed)
-        if not was_running:
+        if not was_started:
             for member in self._crew:
                 member.account.forget_start()
         self._sleeper = Sleeper(self._clock)
@@ -200,6 +202,7 @@ class HostCollector:
         with self._lock:
             self._crew = crew
             self._dropped.clear()
+        self._is_started = True
         for member in crew:
             member.start()
         self._step([True] * len(crew))
@@ -211,15 +214,17 @@ class HostCollector:
         return frozenset(kind for rung in self._rungs for kind in rung.sensor.kinds)
 
     def _stop(self) -> None:
-        if self._thread is None or self._sleeper is None:
+        if not self._is_started:
             return
-        self._sleeper.ring()
-        self._thread.join(STOP_TIMEOUT_S)
-        self._sleeper.close()
-        self._thread = self._sleeper = None
+        if self._thread is not None and self._sleeper is not None:
+            self._sleeper.ring()
+            self._thread.join(STOP_TIMEOUT_S)
+            self._sleeper.close()
+            self._thread = self._sleeper = None
         self._step([True] * len(self._crew))
         for member in self._crew:
             member.stop()
+        self._is_started = False
 
     def _watch(self) -> None:
         """Call sensors whenever they have something to do; the body of the thread."""

@@ -79,11 +79,19 @@ def climb(
         for make in ladder:
             sensor = make(tools)
             setting = switched_off.get(sensor.name)
-            capability = _forbidden(setting) if setting else sensor.probe()
+            capability = _forbidden(setting) if setting else _try(sensor)
             tried.append(Rung(make, sensor, capability))
             if tried[-1].is_working:
                 break
     return tried
+
+
+def _try(sensor: Sensor) -> Capability:
+    try:
+        return sensor.probe()
+    except Exception as error:
+        logger.exception("sensor.probe_failed", extra={"sensor": sensor.name})
+        return Capability("off", "", f"cannot be tried: {error!r}")
 
 
 def _forbidden(setting: str) -> Capability:

@@ -18,7 +18,7 @@ from agent.batching import Batcher
 from agent.control import Control, Wanted, next_change_us, wanted_at
 from agent.errors import SpoolError
 from agent.spool import Entry, Spool
-from rules.errors import WireError
+from rules.telemetry import WireError
 from rules.telemetry.batch import Batch
 from rules.telemetry.clock import Clock
 from rules.telemetry.header import Loss

@@ -22,7 +22,7 @@ class Sleeper:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._bell, self._cord = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._bell, self._cord = os.pipe()
         self.is_rung = False
 
     def ring(self) -> None:

@@ -26,6 +26,7 @@ Share = int | float
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One finding of a rule on a host, as it stands in the result document.
 
+    ``and_more`` is 0 but for the closing finding.
     Of the closing finding, which stands for the groups above the cap, ``group`` and ``evidence``
     are empty, and ``count`` and ``and_more`` say how many groups it stands for.
     """
@@ -74,7 +75,7 @@ def make_findings(
             issue_id=id_of(rule.id, outcome.agent_id, _named(group, rule.issue_key(group.key))),
             coverage=share_of(outcome.coverage),
             evidence=group.evidence,
-            and_more=group.and_more,
+            and_more=group.and_more if group.is_closing else 0,
         )
         for group in outcome.groups
     )

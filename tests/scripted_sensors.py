@@ -17,6 +17,7 @@ class ScriptedSensor:
         self.state: State = "on"
         self.lost: dict[Loss, int] = {}
         self.observations: list[Observation] = []
+        self.probe_error: Exception | None = None
         self.start_error: Exception | None = None
         self.drain_error: Exception | None = None
         self.stop_error: Exception | None = None
@@ -26,6 +27,8 @@ class ScriptedSensor:
 
     def probe(self) -> Capability:
         self.log.append("probe")
+        if self.probe_error is not None:
+            raise self.probe_error
         return self.capability
 
     def start(self, kinds: frozenset[str]) -> None:

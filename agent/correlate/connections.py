@@ -69,6 +69,7 @@ class ConnectionTable:
         self._limit = limit
         self._open: dict[Transport, dict[_Key, _Connection]] = {"tcp": {}, "udp": {}}
         self._lingering: set[_Ends] = set()
+        self._ends_were_told = False
         self._known: set[Transport] = set()
         self._refused: dict[Transport, int] = {}
 
@@ -81,7 +82,11 @@ class ConnectionTable:
         self._known.add(seen.protocol)
         lingering: list[SocketRow] = []
         opened, present = self._opened(seen, lingering, is_first=is_first)
-        between = self._between_polls(lingering, seen, is_first=is_first)
+        # Ends that were told until now linger too, and must not be told again.
+        is_news = not is_first and not self._ends_were_told
+        between = self._between_polls(lingering, seen, is_news=is_news)
+        if seen.protocol == "tcp":
+            self._ends_were_told = seen.ends_are_told
         return [*opened, *between, *self._gone(present, seen)]
 
     def _opened(
@@ -177,7 +182,7 @@ class ConnectionTable:
         )
 
     def _between_polls(
-        self, lingering: list[SocketRow], seen: ConnectionsSeen, *, is_first: bool
+        self, lingering: list[SocketRow], seen: ConnectionsSeen, *, is_news: bool
     ) -> list[Event]:
         """Return connections that only their TIME_WAIT remains of, each once."""
         if seen.protocol != "tcp":
@@ -190,10 +195,10 @@ class ConnectionTable:
         for row in lingering:
             ends = _ends_of(row, "tcp")
             self._lingering.add(ends)
-            if is_first or ends in before or ends in open_ends or self._own.owns(row, seen.ts_us):
-                continue
-            connection = self._unseen(ends, seen.source, seen.ts_us)
-            events += [_opened(connection, seen.ts_us), _closed(connection, seen.ts_us)]
+            is_told = ends in before or ends in open_ends
+            if is_news and not is_told and not self._own.owns(row, seen.ts_us):
+                connection = self._unseen(ends, seen.source, seen.ts_us)
+                events += [_opened(connection, seen.ts_us), _closed(connection, seen.ts_us)]
         return events
 
     def _gone(self, present: set[_Key], seen: ConnectionsSeen) -> list[Event]:

@@ -46,14 +46,15 @@ class MqttSink:
         client = self._client(will)
         _notice_early_end(client)
         try:
+            before = _cancellations()
             async with client:
+                _heed_cancellation(before)
                 await _subscribe(client, topics)
                 yield MqttSession(client)
         except aiomqtt.MqttError as error:
             raise SinkError(f"broker {self._settings.broker_url}: {error}") from error
         finally:
-            # When no answer to CONNECT comes, aiomqtt leaves its socket and a task behind.
-            client._client.disconnect()  # noqa: SLF001
+            _let_go(client)
 
     def _client(self, will: Message) -> aiomqtt.Client:
         host, port = self._settings.broker_address
@@ -93,10 +94,27 @@ class MqttSession:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a message."""
+        before = _cancellations()
         try:
             await self._client.publish(topic, payload, qos=QOS, retain=retain)
         except aiomqtt.MqttError as error:
             raise SinkError(str(error)) from error
+        _heed_cancellation(before)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _heed_cancellation(before: int) -> None:
+    """Cancel the task if somebody asked for it since there were ``before`` such requests.
+
+    Until Python 3.12, ``asyncio.wait_for``, by which aiomqtt waits, swallows a cancellation that
+    comes together with what it waits for; the task would go on forever.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def _notice_early_end(client: aiomqtt.Client) -> None:
@@ -122,10 +140,29 @@ def _notice_early_end(client: aiomqtt.Client) -> None:
 
 
 async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:
-    granted = await client.subscribe([(topic, QOS) for topic in topics]) if topics else ()
-    for topic, code in zip(topics, granted, strict=True):
+    if not topics:
+        return
+    # Like publishing, subscribing waits for its whole timeout when the connection is lost.
+    asking = asyncio.ensure_future(client.subscribe([(topic, QOS) for topic in topics]))
+    lost = client._disconnected  # noqa: SLF001
+    try:
+        await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise SinkError("the connection ended before the broker subscribed us")
+    finally:
+        asking.cancel()
+    for topic, code in zip(topics, asking.result(), strict=True):
         if getattr(code, "is_failure", False):
             raise SinkError(f"the broker refuses the subscription of {topic}: {code}")
+
+
+def _let_go(client: aiomqtt.Client) -> None:
+    """Leave nothing behind of a session, however it ended."""
+    # When no answer to CONNECT comes, aiomqtt leaves its socket and a task behind.
+    client._client.disconnect()  # noqa: SLF001
+    for state in (client._connected, client._disconnected):  # noqa: SLF001
+        if state.done() and not state.cancelled():
+            state.exception()  # an error that nobody asks for would be logged as forgotten
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext:

@@ -140,3 +140,29 @@ async def test_error_of_a_reader_ends_a_hanging_publisher(place: Place) -> None:
         with pytest.raises(ExceptionGroup) as caught:
             await hold()
     assert caught.group_contains(SinkError)
+
+
+async def test_cancellation_under_load_ends_everyone_at_once(place: Place) -> None:
+    async def publish(session: Session, topic: str) -> None:
+        while True:
+            await session.publish(topic, bytes(1000))
+
+    async def answer(session: Session) -> None:
+        async with contextlib.aclosing(session.messages()) as messages:
+            async for _ in messages:
+                await session.publish("ack/other", b"")
+
+    async def hold() -> None:
+        async with (
+            place.sink.open(topics=["ack/one"], will=WILL) as one,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(answer(one))
+            group.create_task(publish(one, "ack/one"))
+
+    for _ in range(10):
+        task = asyncio.ensure_future(hold())
+        await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.wait([task], timeout=2)
+        assert task.cancelled()

@@ -17,7 +17,7 @@ LARGEST_FILE = 500_000  # bytes; recorded input beyond this belongs elsewhere
 TOOL_FOLDERS = {"build", "dist", "htmlcov", "node_modules"}
 
 # Import names that differ from the name of the distribution.
-DISTRIBUTIONS = {"yaml": "pyyaml"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
 # What each package may import: its own extra and those below it.
 EXTRAS = {"rules": (), "agent": ("agent",), "analyzer": ("agent", "analyzer")}
 

@@ -264,6 +264,9 @@ async def test_broken_thread_turns_every_sensor_off(
 
     assert {state for _, _, state in states(collector.coverage(0, 1))} == {"off"}
     assert collector.collected() == ()
+    monkeypatch.undo()
+    await collector.start(ALL)
+    assert collector.collected() == ("connection", "listener", "tls_session")
     await collector.stop()
 
 

@@ -62,6 +62,21 @@ def test_forbidden_sensor_is_not_even_tried(tools: Tools) -> None:
     assert report.remedy == "Set probe = true."
 
 
+def test_sensor_that_cannot_even_be_tried_is_off(
+    tools: Tools, caplog: pytest.LogCaptureFixture
+) -> None:
+    def make(tools: Tools) -> Sensor:
+        sensor = ScriptedSensor(tools, "a", ("listener",))
+        sensor.probe_error = AttributeError("AF_NETLINK")
+        return sensor
+
+    with caplog.at_level(logging.CRITICAL):
+        rungs = climb([(make, Bench("b"))], tools, switched_off={})
+
+    assert [(rung.sensor.name, rung.is_working) for rung in rungs] == [("a", False), ("b", True)]
+    assert rungs[0].capability.reason == "cannot be tried: AttributeError('AF_NETLINK')"
+
+
 def test_report_says_everything(tools: Tools) -> None:
     (rung,) = climb(
         [(Bench("a", Capability("degraded", "polls", "why", "do this")),)], tools, switched_off={}

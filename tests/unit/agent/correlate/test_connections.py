@@ -234,6 +234,7 @@ def test_without_told_ends_the_next_poll_closes(correlator: Correlator) -> None:
 
 def test_without_told_ends_time_wait_shows_what_was_missed(correlator: Correlator) -> None:
     lingering = row(HERE, THERE, cookie=50, state=TcpState.TIME_WAIT)
+    correlator.add(connections(0.5, ends_are_told=False))
 
     events = correlator.add(connections(1, lingering, ends_are_told=False))
 
@@ -251,6 +252,14 @@ def test_time_wait_of_a_known_connection_only_closes_it(correlator: Correlator) 
     events = correlator.add(connections(2, lingering, ends_are_told=False))
 
     assert columns(events, "state") == [("closed",)]
+
+
+def test_time_wait_of_ends_that_were_told_is_not_told_again(correlator: Correlator) -> None:
+    correlator.add(closed(1, end(HERE, THERE, cookie=5)))
+    lingering = row(HERE, THERE, cookie=50, state=TcpState.TIME_WAIT)
+
+    assert correlator.add(connections(2, lingering, ends_are_told=False)) == []
+    assert correlator.add(connections(3, lingering, ends_are_told=False)) == []
 
 
 def test_time_wait_from_before_the_start_is_nothing() -> None:
