@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 
@@ -19,6 +19,7 @@ from agent.errors import ConfigError, SinkError
 from agent.sinks import Message
 
 QOS = 1
+T = TypeVar("T")
 
 
 class MqttSink:
@@ -46,9 +47,7 @@ class MqttSink:
         client = self._client(will)
         _notice_early_end(client)
         try:
-            before = _cancellations()
             async with client:
-                _heed_cancellation(before)
                 await _subscribe(client, topics)
                 yield MqttSession(client)
         except aiomqtt.MqttError as error:
@@ -94,27 +93,11 @@ class MqttSession:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a message."""
-        before = _cancellations()
+        sending = self._client.publish(topic, payload, qos=QOS, retain=retain)
         try:
-            await self._client.publish(topic, payload, qos=QOS, retain=retain)
+            await _unless_lost(self._client, sending)
         except aiomqtt.MqttError as error:
             raise SinkError(str(error)) from error
-        _heed_cancellation(before)
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def _heed_cancellation(before: int) -> None:
-    """Cancel the task if somebody asked for it since there were ``before`` such requests.
-
-    Until Python 3.12, ``asyncio.wait_for``, by which aiomqtt waits, swallows a cancellation that
-    comes together with what it waits for; the task would go on forever.
-    """
-    if _cancellations() > before:
-        raise asyncio.CancelledError
 
 
 def _notice_early_end(client: aiomqtt.Client) -> None:
@@ -142,18 +125,29 @@ def _notice_early_end(client: aiomqtt.Client) -> None:
 async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:
     if not topics:
         return
-    # Like publishing, subscribing waits for its whole timeout when the connection is lost.
-    asking = asyncio.ensure_future(client.subscribe([(topic, QOS) for topic in topics]))
-    lost = client._disconnected  # noqa: SLF001
-    try:
-        await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
-            raise SinkError("the connection ended before the broker subscribed us")
-    finally:
-        asking.cancel()
-    for topic, code in zip(topics, asking.result(), strict=True):
+    wanted = [(topic, QOS) for topic in topics]
+    granted = await _unless_lost(client, client.subscribe(wanted))
+    for topic, code in zip(topics, granted, strict=True):
         if getattr(code, "is_failure", False):
             raise SinkError(f"the broker refuses the subscription of {topic}: {code}")
+
+
+async def _unless_lost(client: aiomqtt.Client, waiting: Coroutine[Any, Any, T]) -> T:
+    """Return what ``waiting`` returns, or raise as soon as the connection is lost.
+
+    aiomqtt itself waits for its whole timeout. It waits in a task of its own, because until Python
+    3.12 the ``asyncio.wait_for`` that it uses swallows a cancellation that comes together with the
+    answer: whoever was cancelled would go on forever.
+    """
+    task = asyncio.ensure_future(waiting)
+    lost = client._disconnected  # noqa: SLF001
+    try:
+        await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise SinkError("the connection to the broker is lost")
+    finally:
+        task.cancel()
+    return task.result()
 
 
 def _let_go(client: aiomqtt.Client) -> None:

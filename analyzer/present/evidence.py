@@ -44,7 +44,7 @@ def evidence_lines(finding: Finding, most: int) -> Iterator[str]:
         head, tail = rows[: most - most // 2], rows[len(rows) - most // 2 :]
     else:
         head, tail = rows[: (len(rows) + 1) // 2], rows[(len(rows) + 1) // 2 :]
-    between = len(rows) - len(head) - len(tail) + finding.and_more
+    between = max(finding.count, len(rows)) - len(head) - len(tail)
     for row in head:
         yield event_line(row)
     if between:

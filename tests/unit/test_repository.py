@@ -18,8 +18,8 @@ TOOL_FOLDERS = {"build", "dist", "htmlcov", "node_modules"}
 
 # Import names that differ from the name of the distribution.
 DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
-# What each package may import: its own extra and those below it.
-EXTRAS = {"rules": (), "agent": ("agent",), "analyzer": ("agent", "analyzer")}
+# What each package may import. The analyzer alone decodes batches, so rules needs its extra there.
+EXTRAS = {"rules": ("analyzer",), "agent": ("agent",), "analyzer": ("agent", "analyzer")}
 
 
 @cache
