@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import batching, recorder
+from agent import batching, recorder, spool
 from agent.config import FIELDS, flag_of, meta_of
 from agent.sensors import LADDERS, sockets
 from agent.sensors.sensor import Tools
@@ -20,6 +20,10 @@ LOSSES = (
     "table_full",
     batching.MALFORMED,
     recorder.UNSENDABLE,
+    spool.REJECTED,
+    spool.SPOOL_EXPIRED,
+    spool.SPOOL_FULL,
+    spool.SPOOL_IO,
 )
 
 
