@@ -12,12 +12,12 @@ import ctypes
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from analyzer.errors import AnalyzerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 STOP_S: Final = 10.0  # from SIGTERM to SIGKILL
@@ -70,11 +70,20 @@ class Children:
                 stderr=asyncio.subprocess.STDOUT,
                 # Ctrl+C is for this process, which ends the others in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform.startswith("linux") else None,
+                preexec_fn=_IN_CHILD,
             )
         child = Child(name, process, path)
         self._running.append(child)
         return child
+
+
+async def run_here(command: Sequence[str]) -> int:
+    """Run a command on our own streams, and return its exit code."""
+    process = await asyncio.create_subprocess_exec(*command, preexec_fn=_IN_CHILD)
+    try:
+        return await process.wait()
+    finally:
+        await asyncio.shield(end(process))
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
@@ -88,13 +97,12 @@ async def end(process: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(process.wait(), STOP_S)
 
 
-def _prctl() -> Any:  # noqa: ANN401 (a function of the C library)
-    return ctypes.CDLL(None, use_errno=True).prctl if sys.platform.startswith("linux") else None
+def _death_wish() -> Callable[[], None] | None:
+    """Return what asks the kernel, in a child, for SIGTERM when the parent dies."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # found before any fork: after one nothing may be loaded
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-_PRCTL: Final = _prctl()  # found before any fork: between fork and exec nothing may be loaded
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel, in the child, for SIGTERM when the parent dies."""
-    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+_IN_CHILD: Final = _death_wish()

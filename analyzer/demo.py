@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.children import Children, end
+from analyzer.children import Children, run_here
 from analyzer.data_folder import DataFolder
 from analyzer.errors import AnalyzerError
 from analyzer.gates import DONE, FAILED, INTERRUPTED
@@ -115,11 +115,7 @@ class Demo:
         command = ["runs", "start", "--for", self._duration, "--watch", "--evidence"]
         command += ["--data", str(self._data.path)]
         self._step(f"One assessment run of {self._duration}", "proctor", command)
-        process = await asyncio.create_subprocess_exec(*_PROCTOR, *command)
-        try:
-            code = await process.wait()
-        finally:
-            await asyncio.shield(end(process))
+        code = await run_here((*_PROCTOR, *command))
         if code != DONE:
             raise AnalyzerError(f"the run ended with exit code {code}")
         return DONE
