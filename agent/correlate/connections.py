@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 50_000  # open at a time, about 0.5 KB each; above: lost as ``table_full``
 _NOT_YET: Final = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECV})
 _POLLS_UNTIL_GONE: Final = 2  # the kernel's notice may come a moment after the socket has left
+_MAX_CONCLUDED: Final = 4_096  # ends concluded from polls, whose notice may still come
 
 _Key: TypeAlias = "int | _Ends"
 
@@ -70,6 +71,7 @@ class ConnectionTable:
         self._open: dict[Transport, dict[_Key, _Connection]] = {"tcp": {}, "udp": {}}
         self._lingering: set[_Ends] = set()
         self._ends_were_told = False
+        self._concluded: dict[_Key, int] = {}
         self._known: set[Transport] = set()
         self._refused: dict[Transport, int] = {}
 
@@ -128,6 +130,8 @@ class ConnectionTable:
         connection = self._open["tcp"].pop(closed.cookie, None)
         if is_own or (connection is None and not closed.established):
             return []
+        if self._concluded.pop(closed.cookie, None) is not None:
+            return []  # two polls have told that already
         events: list[Event] = []
         if connection is None:
             ends = _Ends("tcp", closed.local_address, closed.local_port, *_remote_end(closed))
@@ -208,6 +212,9 @@ class ConnectionTable:
             table[key].missed_polls += 1
             if not seen.ends_are_told or table[key].missed_polls >= _POLLS_UNTIL_GONE:
                 events.append(_closed(table.pop(key), seen.ts_us))
+                self._concluded[key] = seen.ts_us
+        while len(self._concluded) > _MAX_CONCLUDED:
+            del self._concluded[next(iter(self._concluded))]
         return events
 
 

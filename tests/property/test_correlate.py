@@ -29,7 +29,7 @@ lives = st.builds(
     lambda opens, lasts, late, port, held: Life(opens, opens + lasts, late, port, held),
     st.integers(0, STEPS),
     st.integers(0, STEPS),
-    st.integers(0, 1),
+    st.integers(0, 6),
     st.integers(1, PEER_PORTS),
     st.booleans(),
 )
