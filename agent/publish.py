@@ -32,6 +32,7 @@ LEAST_PAUSE_S: Final = (
 )
 SOUND_S: Final = 5.0  # a session that lived so long starts the waits anew
 SPOOL_RETRY_S: Final = 1.0
+FIRST_ASK_S: Final = 1.0  # after connecting, until control is asked for once more
 MAX_TOLD: Final = 100  # different troubles that are logged; after that they are only counted
 
 _LOG = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Publisher:
         self._status_topic = topics.status_topic(agent_id)
         self._in_flight = InFlight(limit=settings.in_flight, timeout_s=settings.ack_timeout_s)
         self._position: Position | None = None  # of the last batch that was sent
+        self._has_newer_control = False  # than the retained one, since that was asked for
         self._sending_bytes = 0  # of the batch that is on its way to the broker
         self._work = asyncio.Event()
         self._status_changed = asyncio.Event()
@@ -166,6 +168,7 @@ class Publisher:
     def _begin(self) -> None:
         self._position = None  # whatever the last session sent may be lost: all of it once more
         self._sending_bytes = 0
+        self._has_newer_control = False
         self._in_flight.clear()
         self.stats.is_connected = True
         self.stats.sessions += 1
@@ -180,6 +183,7 @@ class Publisher:
                 group.create_task(self._read(session), name="agent.read"),
                 group.create_task(self._send(session), name="agent.send"),
                 group.create_task(self._beat(session), name="agent.heartbeat"),
+                group.create_task(self._ask(session), name="agent.ask"),
             ]
             await self._stopping.wait()
             await session.publish(self._status_topic, await self._status("offline"), retain=True)
@@ -188,11 +192,18 @@ class Publisher:
 
     async def _read(self, session: Session) -> None:
         async with contextlib.aclosing(session.messages()) as messages:
-            async for topic, payload in messages:
-                if topic == self._ack_topic:
-                    await self._take_acks(payload)
-                elif topic == self._control_topic and self._control.update(payload):
-                    self._on_control()
+            async for message in messages:
+                if message.topic == self._ack_topic:
+                    await self._take_acks(message.payload)
+                elif message.topic == self._control_topic:
+                    self._take_control(message)
+
+    def _take_control(self, message: Message) -> None:
+        if message.is_retained and self._has_newer_control:
+            return  # nats-server sometimes hands out the old one after the new one
+        self._has_newer_control = not message.is_retained
+        if self._control.update(message.payload):
+            self._on_control()
 
     async def _take_acks(self, payload: bytes) -> None:
         try:
@@ -263,6 +274,15 @@ class Publisher:
             self._status_changed.clear()
             await session.publish(self._status_topic, await self._status("online"), retain=True)
             await _wait(self._status_changed, timeout_s=self._settings.heartbeat_interval_s)
+
+    async def _ask(self, session: Session) -> None:
+        # What is said while a broker takes up a subscription can be lost: nats-server, 7 in 900.
+        wait_s = FIRST_ASK_S
+        while True:
+            await asyncio.sleep(wait_s)
+            self._has_newer_control = False
+            await session.ask(self._control_topic)
+            wait_s = self._settings.heartbeat_interval_s
 
     def _note_loss(self, group: BaseExceptionGroup[SinkError]) -> None:
         problem = str(_first(group))

@@ -77,7 +77,7 @@ class Acknowledger:
 
     async def _listen(self, session: Session) -> None:
         async with contextlib.aclosing(session.messages()) as messages:
-            async for topic, payload in messages:
+            async for topic, payload, _ in messages:
                 if topic == topics.status_topic(self._agent_id):
                     self.statuses.append(json.loads(payload))
                     continue

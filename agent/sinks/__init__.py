@@ -12,10 +12,15 @@ from typing import NamedTuple, Protocol
 
 
 class Message(NamedTuple):
-    """A topic and what was or is to be said on it."""
+    """A topic and what was or is to be said on it.
+
+    ``is_retained`` marks what had been said before this session asked. A broker may hand it out
+    after something newer.
+    """
 
     topic: str
     payload: bytes
+    is_retained: bool = False
 
 
 class Session(Protocol):
@@ -34,6 +39,14 @@ class Session(Protocol):
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a message at least once; returns when the broker has it.
+
+        Raises:
+            SinkError: The broker does not answer in time, or the connection is lost.
+        """
+        ...
+
+    async def ask(self, topic: str) -> None:
+        """Have what is retained on a topic of this session sent once more.
 
         Raises:
             SinkError: The broker does not answer in time, or the connection is lost.

@@ -44,8 +44,7 @@ class MemorySink:
         self._sessions.append(session)
         self.opened += 1
         for topic in topics:
-            if topic in self.retained:
-                session.receive(Message(topic, self.retained[topic]))
+            await session.ask(topic)
         try:
             yield session
         finally:
@@ -120,6 +119,11 @@ class MemorySession:
             # As over a network: no answer ever comes; the reader is who notices.
             await asyncio.Event().wait()
         self._sink.take(Message(topic, payload), retain=retain)
+
+    async def ask(self, topic: str) -> None:
+        """Have what is retained on a topic sent once more."""
+        if topic in self._sink.retained:
+            self.receive(Message(topic, self._sink.retained[topic], is_retained=True))
 
     def receive(self, message: Message) -> None:
         """Take a message that the broker sends, if it is one of this session's topics."""

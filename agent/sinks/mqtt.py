@@ -87,7 +87,7 @@ class MqttSession:
         # analyzer says to this agent, and the broker keeps no more than its in-flight window open.
         try:
             async for message in self._client.messages:
-                yield Message(str(message.topic), message.payload)
+                yield Message(str(message.topic), message.payload, message.retain)
         except aiomqtt.MqttError as error:
             raise SinkError(str(error)) from error
 
@@ -96,6 +96,13 @@ class MqttSession:
         sending = self._client.publish(topic, payload, qos=QOS, retain=retain)
         try:
             await _unless_lost(self._client, sending)
+        except aiomqtt.MqttError as error:
+            raise SinkError(str(error)) from error
+
+    async def ask(self, topic: str) -> None:
+        """Subscribe again, upon which a broker sends what is retained."""
+        try:
+            await _subscribe(self._client, [topic])
         except aiomqtt.MqttError as error:
             raise SinkError(str(error)) from error
 

@@ -75,7 +75,23 @@ async def test_retained_message_reaches_who_comes_later(place: Place) -> None:
         await two.publish("control/one", b"new", retain=True)
         await two.publish("ack/one", b"not retained")
     async with place.sink.open(topics=["ack/one", "control/one"], will=WILL) as one:
+        assert await _next(one) == Message("control/one", b"new", is_retained=True)
+        await one.publish("control/one", b"newest", retain=True)
+        assert await _next(one) == Message("control/one", b"newest")
+
+
+async def test_what_is_retained_is_sent_again_when_asked_for(place: Place) -> None:
+    async with (
+        place.sink.open(topics=["ack/one", "control/one"], will=WILL) as one,
+        place.other.open(topics=[], will=WILL) as two,
+    ):
+        await two.publish("control/one", b"new", retain=True)
         assert await _next(one) == Message("control/one", b"new")
+        for _ in range(2):
+            await one.ask("control/one")
+            assert await _next(one) == Message("control/one", b"new", is_retained=True)
+        await two.publish("control/one", b"newest", retain=True)
+        assert await _next(one) == Message("control/one", b"newest")
 
 
 async def test_messages_of_one_sender_keep_their_order(place: Place) -> None:

@@ -25,7 +25,7 @@ KINDS = ("connection",)
 EVENT_EVERY_US = 1_000
 RECONNECT_S = 3.0
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(30)
 
 
 @pytest.fixture(params=brokers.BROKERS)
@@ -38,7 +38,7 @@ async def broker(
         yield running
 
 
-def _settings(broker: Broker, folder: Path) -> Settings:
+def _settings(broker: Broker, folder: Path, *, ack_timeout_s: float = 1) -> Settings:
     return Settings(
         agent_id=AGENT,
         broker_url=broker.url,
@@ -47,7 +47,7 @@ def _settings(broker: Broker, folder: Path) -> Settings:
         batch_idle_age_s=0.1,
         drain_interval_s=0.01,
         reconnect_max_s=0.5,
-        ack_timeout_s=0.5,
+        ack_timeout_s=ack_timeout_s,
         heartbeat_interval_s=0.5,
         stop_timeout_s=5,
     )
@@ -76,7 +76,7 @@ def _check_whole(batches: list[Batch], collector: ScriptedCollector, to_us: int)
     assert [header.sequence for header in headers] == list(range(1, len(headers) + 1))
     assert all(left.to_us == right.from_us for left, right in pairwise(headers))
     assert headers[-1].to_us == to_us
-    times = [ts_us for batch in batches for ts_us in batch.tables["connection"].ts_us.tolist()]
+    times = [row["ts_us"] for batch in batches for row in batch.rows()]
     script = [event.ts_us for event in collector.events]
     assert times == [ts_us for ts_us in script if headers[0].from_us <= ts_us < to_us]
 
@@ -98,13 +98,13 @@ async def _until_empty(parts: Parts) -> None:
 async def test_batches_reach_the_analyzer_and_are_freed(broker: Broker, tmp_path: Path) -> None:
     now_us = SystemClock().now_us()
     collector = _script(now_us, 5)
-    sink = MqttSink(_settings(broker, tmp_path), identifier=AGENT)
+    settings = _settings(broker, tmp_path, ack_timeout_s=20)
+    sink = MqttSink(settings, identifier=AGENT)
     async with (
         _analyzer(broker) as analyzer,
-        agents.scripted(
-            tmp_path, settings=_settings(broker, tmp_path), sink=sink, collector=collector
-        ) as parts,
+        agents.scripted(tmp_path, settings=settings, sink=sink, collector=collector) as parts,
     ):
+        await _until(lambda: analyzer.statuses)
         analyzer.want(kinds=KINDS, from_us=now_us, to_us=now_us + 1_500_000)
         await analyzer.until_covered(now_us + 1_500_000)
         await _until_empty(parts)
@@ -133,6 +133,7 @@ async def test_nothing_is_lost_when_the_broker_is_killed(broker: Broker, tmp_pat
         _analyzer(broker) as analyzer,
         agents.scripted(tmp_path, settings=settings, sink=sink, collector=collector) as parts,
     ):
+        await _until(lambda: analyzer.statuses)
         analyzer.want(kinds=KINDS, from_us=now_us, to_us=to_us)
         for _ in range(3):
             await asyncio.sleep(0.5)
@@ -151,13 +152,14 @@ async def test_nothing_is_lost_when_the_broker_is_killed(broker: Broker, tmp_pat
 async def test_silent_analyzer_is_sent_everything_again(broker: Broker, tmp_path: Path) -> None:
     now_us = SystemClock().now_us()
     collector = _script(now_us, 5)
-    settings = _settings(broker, tmp_path)
+    settings = _settings(broker, tmp_path, ack_timeout_s=0.3)
     sink = MqttSink(settings, identifier=AGENT)
     async with (
         _analyzer(broker) as analyzer,
         agents.scripted(tmp_path, settings=settings, sink=sink, collector=collector) as parts,
     ):
         analyzer.is_silent = True
+        await _until(lambda: analyzer.statuses)
         analyzer.want(kinds=KINDS, from_us=now_us, to_us=now_us + 1_000_000)
         await analyzer.until_covered(now_us + 1_000_000)
         assert (await asyncio.to_thread(parts.spool.stats)).batches == len(analyzer.batches)
@@ -179,6 +181,7 @@ async def test_full_spool_drops_the_oldest_and_says_so(broker: Broker, tmp_path:
             tmp_path, settings=settings, sink=sink, collector=collector, spool_bytes=10_000
         ) as parts,
     ):
+        await _until(lambda: analyzer.statuses)
         analyzer.want(kinds=KINDS, from_us=now_us, to_us=to_us)
         await _until(lambda: analyzer.batches)
         await asyncio.to_thread(broker.kill)

@@ -246,6 +246,33 @@ async def test_control_comes_from_its_retained_topic(spool: Spool) -> None:
     assert bench.control_changes == 2
 
 
+async def test_retained_control_that_comes_late_changes_nothing(spool: Spool) -> None:
+    bench = Bench(spool)
+    run = {"run": "r", "kinds": ["connection"], "from_us": 1, "to_us": 2}
+    new = json.dumps({"format": 1, "runs": [run]}).encode()
+    topic = topics.control_topic(AGENT)
+    async with bench.running():
+        await _until(lambda: bench.publisher.stats.is_connected)
+        bench.sink.take(Message(topic, new))
+        bench.sink.take(Message(topic, b"", is_retained=True))
+        bench.ack(0)  # the reader has come past both when it has taken this
+        await _until(lambda: bench.publisher.stats.last_ack_us)
+    assert [run.run for run in bench.control.runs] == ["r"]
+
+
+async def test_control_that_got_lost_is_asked_for(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.publish.FIRST_ASK_S", 0.002)
+    bench = Bench(spool)
+    run = {"run": "r", "kinds": ["connection"], "from_us": 1, "to_us": 2}
+    async with bench.running():
+        await _until(lambda: bench.publisher.stats.is_connected)
+        payload = json.dumps({"format": 1, "runs": [run]}).encode()
+        bench.sink.retained[topics.control_topic(AGENT)] = payload  # and nobody is told
+        await _until(lambda: bench.control.runs)
+
+
 async def test_heartbeat_is_retained_and_says_goodbye(spool: Spool) -> None:
     bench = Bench(spool, heartbeat_interval_s=0.005)
     async with bench.running():

@@ -136,7 +136,7 @@ async def test_run_ends_with_a_batch_that_reaches_its_end_exactly(bench: Bench) 
         assert batches[-1].header.to_us == end_us
         assert [batch.header.sequence for batch in batches] == list(range(1, len(batches) + 1))
         assert batches[0].header.boot_id == "boot1"
-        times = [ts for batch in batches for ts in batch.tables["connection"].ts_us.tolist()]
+        times = [row["ts_us"] for batch in batches for row in batch.rows()]
         first, last = batches[0].header.from_us, end_us
         script = [event.ts_us for event in bench.collector.events]
         assert times == [ts_us for ts_us in script if first <= ts_us < last]
