@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,12 @@ from rules.errors import WireError
 from rules.telemetry.wire import decode_any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from analyzer.ingest.accept import Acceptor, RunWindow
     from analyzer.ingest.receive import Stored
+    from analyzer.ingest.segments import SegmentRecord
     from analyzer.model import Agent
     from analyzer.store import Store
     from rules.loader import Package
@@ -87,12 +89,18 @@ class RunClock:
         if live is not None:
             live.add(stored.batch)
 
-    async def recall(self) -> None:
-        """Remember which batches earlier processes made durable, so that none is taken twice."""
+    async def resume(self) -> None:
+        """Go on where earlier processes stopped; to be done before any message is taken.
+
+        Runs that have not ended take telemetry again, and batches that are durable are known, so
+        that none is refused and none is taken twice.
+        """
         since_us = self._started_us - _RECALL_US
         for run in await self._store.runs():
-            if not run.state.is_final or (run.to_us or run.created_us) >= since_us:
-                await asyncio.to_thread(self._recall_log, run.id)
+            if not run.state.is_final:
+                await self._adopt(run)
+            elif (run.to_us or run.created_us) >= since_us:
+                await asyncio.to_thread(self._recall_ended, run.id)
 
     async def tick(self, agents: Mapping[str, Agent]) -> None:
         """Take up new runs and requests to stop, and move every run as far as it can go."""
@@ -122,7 +130,12 @@ class RunClock:
             await self._end(replace(run, message=message), RunState.FAILED)
             return None
         live = LiveRun(run, packages=packages, clock=self._clock, grace_from_us=self._started_us)
-        await asyncio.to_thread(self._replay, live)
+        try:
+            await asyncio.to_thread(self._replay, live)
+        except SegmentReadError as error:
+            live.close()
+            await self._end(replace(run, message=str(error)), RunState.FAILED)
+            return None
         if run.to_us is not None:
             live.begin()
         self._live[run.id] = live
@@ -203,22 +216,29 @@ class RunClock:
         return self._folder / run_id / "segments"
 
     def _replay(self, live: LiveRun) -> None:
-        for stored in read_segments(self._segments(live.run.id)):
+        for record in self._recalled(live.run.id):
             try:
-                live.add(decode_any(stored.record.payload))
+                live.add(decode_any(record.payload))
             except WireError as error:
                 # It was checked before it was written: the disk or another version is at fault.
                 raise SegmentReadError(self._segments(live.run.id), str(error)) from error
 
-    def _recall_log(self, run_id: str) -> None:
-        for stored in read_segments(self._segments(run_id)):
-            record = stored.record
+    def _recall_ended(self, run_id: str) -> None:
+        try:
+            deque(self._recalled(run_id), maxlen=0)
+        except SegmentReadError as error:
+            _LOG.warning("run.log_unreadable", extra={"run": run_id, "reason": str(error)})
+
+    def _recalled(self, run_id: str) -> Iterator[SegmentRecord]:
+        """Yield the batches of a log, each known as durable from then on."""
+        for _, record in read_segments(self._segments(run_id)):
             self._acceptor.recall(
                 record.agent_id,
                 boot_id=record.boot_id,
                 stream=record.stream,
                 sequence=record.sequence,
             )
+            yield record
 
 
 def _control_entry(live: LiveRun) -> dict[str, object]:

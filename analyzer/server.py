@@ -75,7 +75,7 @@ class Server:
         """Serve until cancelled."""
         for agent in await self._store.agents():
             self._agents[agent.agent_id] = agent
-        await self.run_clock.recall()
+        await self.run_clock.resume()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.receiver.run(), name="server.ingest")
             group.create_task(self._keep_time(), name="server.run_clock")

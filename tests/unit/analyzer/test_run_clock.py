@@ -175,9 +175,33 @@ async def test_restart_at_any_point_gives_the_same_result(bench: Bench, tmp_path
 async def test_recall_knows_durable_batches_of_an_earlier_process(bench: Bench) -> None:
     await collect(bench)
     bench.restart()
-    await bench.run_clock.recall()
+    await bench.run_clock.resume()
     acks = bench.acceptor.acknowledgement("i-1")["acks"]
     assert acks == [{"boot_id": "boot", "stream": "main", "high": 3, "ranges": []}]
+
+
+async def test_run_takes_telemetry_again_before_the_first_message_can_come(bench: Bench) -> None:
+    await bench.start()
+    await bench.give(batch(1, 1, 3, run=bench.run_id))
+    await bench.tick(at_s=3)
+    bench.restart()
+    await bench.run_clock.resume()
+    assert list(bench.run_clock.windows()) == [bench.run_id]
+    acks = bench.acceptor.acknowledgement("i-1")["acks"]
+    assert acks == [{"boot_id": "boot", "stream": "main", "high": 1, "ranges": []}]
+
+
+async def test_run_whose_log_cannot_be_read_fails_alone(bench: Bench) -> None:
+    await bench.start()
+    await bench.give(batch(1, 1, 3, run=bench.run_id))
+    for segment in bench.folder.rglob("*.seg"):
+        segment.write_bytes(b"something else entirely")
+    bench.restart()
+    await bench.run_clock.resume()
+    run = await bench.store.run(bench.run_id)
+    assert run is not None
+    assert run.state is RunState.FAILED
+    assert "cannot read the telemetry log" in run.message
 
 
 async def test_silent_host_is_not_evaluated_and_the_run_says_so(bench: Bench) -> None:
