@@ -104,9 +104,7 @@ class RunClock:
 
     async def tick(self, agents: Mapping[str, Agent]) -> None:
         """Take up new runs and requests to stop, and move every run as far as it can go."""
-        for run in await self._store.runs():
-            if run.state.is_final:
-                continue
+        for run in await self._store.active_runs():
             live = self._live.get(run.id) or await self._adopt(run)
             if live is not None:
                 live.run = replace(live.run, stop=run.stop)

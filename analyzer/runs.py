@@ -58,7 +58,7 @@ class RunDesk:
             duration_s=duration_s,
             packages=packages,
             now_us=now_us,
-            active=await self._store.runs(),
+            active=await self._store.active_runs(),
         )
         await self._store.add_run(run)
         return run
@@ -105,11 +105,18 @@ class RunDesk:
     ) -> int:
         """Show progress until the run has ended, then its result; return the exit code."""
         with ProgressView(terminal) as view:
-            while not (run := await self.find(run_id)).state.is_final:
+            while not (run := await self._read(run_id)).state.is_final:
                 view.update(self._status(run))
                 await asyncio.sleep(_POLL_S)
-        show_result(terminal, run, await self.result(run), form=form, evidence=evidence)
-        return 0 if await self._store.result(run.id) else 1
+        result = await self.result(run)
+        show_result(terminal, run, result, form=form, evidence=evidence)
+        return 1 if result is None else 0
+
+    async def _read(self, run_id: str) -> Run:
+        run = await self._store.run(run_id)
+        if run is None:
+            raise AssessmentError(f"run {run_id} is gone")
+        return run
 
     def _status(self, run: Run) -> RunStatus:
         begun_us = run.from_us if run.from_us is not None else self._clock.now_us()

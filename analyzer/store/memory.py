@@ -46,6 +46,10 @@ class MemoryStore:
         """Return every run, newest first."""
         return sorted(self._runs.values(), key=lambda run: (run.created_us, run.id), reverse=True)
 
+    async def active_runs(self) -> list[Run]:
+        """Return the runs that have not ended, newest first."""
+        return [run for run in await self.runs() if not run.state.is_final]
+
     async def save_run(self, run: Run) -> None:
         """Write everything but ``stop`` of a run that exists."""
         kept = self._runs.get(run.id)

@@ -54,6 +54,10 @@ class Store(Protocol):
         """Return every run, newest first."""
         ...
 
+    async def active_runs(self) -> list[Run]:
+        """Return the runs that have not ended, newest first."""
+        ...
+
     async def save_run(self, run: Run) -> None:
         """Write everything but ``stop`` of a run that exists."""
         ...

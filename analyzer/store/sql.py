@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_MS = 10_000  # another process may hold the write lock for a moment
 _FINDINGS_CHUNK = 1_000  # rows of one insert
-_FINAL_STATES = [state.value for state in RunState if state.is_final]
+_NEWEST = (schema.runs.c.created_us.desc(), schema.runs.c.id.desc())
+# The states are named, and not those that are excluded, so that the index on them serves.
+_IS_ACTIVE = schema.runs.c.state.in_([state.value for state in RunState if not state.is_final])
 
 
 class SqlStore:
@@ -66,8 +68,12 @@ class SqlStore:
 
     async def runs(self) -> list[Run]:
         """Return every run, newest first."""
-        order = (schema.runs.c.created_us.desc(), schema.runs.c.id.desc())
-        return [_run(row) for row in await self._read(select(schema.runs).order_by(*order))]
+        return [_run(row) for row in await self._read(select(schema.runs).order_by(*_NEWEST))]
+
+    async def active_runs(self) -> list[Run]:
+        """Return the runs that have not ended, newest first."""
+        statement = select(schema.runs).where(_IS_ACTIVE).order_by(*_NEWEST)
+        return [_run(row) for row in await self._read(statement)]
 
     async def save_run(self, run: Run) -> None:
         """Write everything but ``stop`` of a run that exists."""
@@ -76,8 +82,7 @@ class SqlStore:
 
     async def request_stop(self, run_id: str, action: StopAction) -> bool:
         """Ask for a stop of an active run."""
-        active = schema.runs.c.state.not_in(_FINAL_STATES)
-        statement = update(schema.runs).where(schema.runs.c.id == run_id, active)
+        statement = update(schema.runs).where(schema.runs.c.id == run_id, _IS_ACTIVE)
         return bool(await self._write(statement.values(stop=action)))
 
     async def finish_run(self, run: Run, result: bytes, findings: Sequence[StoredFinding]) -> None:

@@ -84,6 +84,13 @@ async def test_runs_are_listed_newest_first(store: Store) -> None:
     assert [run.created_us for run in await store.runs()] == [3, 2, 1]
 
 
+async def test_active_runs_are_those_that_have_not_ended(store: Store) -> None:
+    for created_us, state in enumerate(RunState):
+        await store.add_run(replace(RUN, id=f"0-{created_us}", created_us=created_us, state=state))
+    active = await store.active_runs()
+    assert [run.state for run in active] == [s for s in reversed(RunState) if not s.is_final]
+
+
 async def test_stop_request_survives_a_save_by_the_run_clock(store: Store) -> None:
     await store.add_run(RUN)
     assert await store.request_stop(RUN.id, "START_EVALUATION")
