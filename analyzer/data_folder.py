@@ -28,7 +28,6 @@ class ServerNote(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     broker_url: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ In: status messages. Out: agents as values for the store.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -79,17 +80,7 @@ class Offsets:
 def agent_of(status: Status, *, known: Agent | None, seen_us: int, offset_us: int) -> Agent:
     """Return the agent as ``status`` describes it; an offline word keeps what was known."""
     if status.state == "offline" and known is not None:
-        return Agent(
-            agent_id=known.agent_id,
-            boot_id=known.boot_id,
-            hostname=known.hostname,
-            version=known.version,
-            tags=known.tags,
-            is_online=False,
-            is_collecting=False,
-            last_seen_us=known.last_seen_us,
-            clock_offset_us=known.clock_offset_us,
-        )
+        return replace(known, is_online=False, is_collecting=False)
     return Agent(
         agent_id=status.agent_id,
         boot_id=status.boot_id,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from analyzer.digests import LinesDigest
 from analyzer.engine import ReferenceEngine
 from analyzer.frontier import Boot
+from analyzer.ingest.accept import RunWindow
 from analyzer.model import Progress, Run, RunState
 from analyzer.timeline import Timeline
 from rules.telemetry.ledger import Ledger
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from analyzer.engine import Engine
-    from analyzer.ingest.accept import RunWindow
     from rules.format import Rule
     from rules.loader import Package
     from rules.outcome import Outcome
@@ -149,8 +149,6 @@ class LiveRun:
 
     def window(self) -> RunWindow:
         """Return what the accept rules need to know."""
-        from analyzer.ingest.accept import RunWindow
-
         return RunWindow(frozenset(self.run.agents), self.run.from_us, self.run.to_us)
 
     def _place(self, timeline: Timeline, batch: Batch) -> None:

@@ -39,14 +39,12 @@ class ServeSettings:
     Attributes:
         folder: Where everything is kept.
         packages: The rules packages that runs may name.
-        version: Version of this program.
         embedded: The embedded broker's settings; None = use ``broker``.
         broker: A broker that runs elsewhere.
     """
 
     folder: DataFolder
     packages: list[Package]
-    version: str
     embedded: BrokerSettings | None = None
     broker: BrokerAddress | None = None
 
@@ -76,9 +74,7 @@ async def serve(settings: ServeSettings, *, on_ready: Callable[[str], None]) -> 
             rng=rng,
         )
         url = f"mqtt://{address.host}:{address.port}"
-        settings.folder.write_note(
-            ServerNote(pid=os.getpid(), broker_url=url, version=settings.version)
-        )
+        settings.folder.write_note(ServerNote(pid=os.getpid(), broker_url=url))
         on_ready(url)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(server.run(), name="serve.server")]

@@ -69,7 +69,6 @@ def serve_command(
         settings = ServeSettings(
             folder=folder_of(data),
             packages=load_packages(rules),
-            version=_version(),
             embedded=BrokerSettings(host=host, port=port, binary=nats_server),
             broker=None if broker is None else parse_broker_url(broker),
         )
@@ -87,12 +86,3 @@ def serve_command(
     except (AnalyzerError, RuleFileError) as error:
         terminal.error(str(error))
         raise typer.Exit(MISUSE) from error
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("proctor")
-    except PackageNotFoundError:
-        return "0"

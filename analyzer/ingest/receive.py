@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from analyzer.errors import SegmentWriteError
+from analyzer.ingest.segments import SegmentRecord
 from rules.errors import WireError
 from rules.telemetry.topics import parse_telemetry
 from rules.telemetry.wire import decode_any
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from analyzer.ingest.accept import Acceptor, RunWindow
-    from analyzer.ingest.segments import SegmentRecord
     from rules.telemetry import Batch, Clock
 
 _LOG = logging.getLogger(__name__)
@@ -139,8 +139,6 @@ class Receiver:
             self._acknowledge(agent_id)
 
     async def _append(self, run_id: str, group: list[_Waiting]) -> None:
-        from analyzer.ingest.segments import SegmentRecord
-
         records = [
             SegmentRecord(
                 agent_id=item.batch.header.agent_id,
