@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from analyzer.commands.options import Rules
 from analyzer.errors import AnalyzerError
 from analyzer.gates import INTERRUPTED, MISUSE, Gates, exit_code, rulings
 from analyzer.present import Output, ProgressView, Terminal, open_terminal
@@ -38,6 +39,14 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 DEFAULT_DURATION: Final = "2m"
+FailOn = Annotated[
+    Literal["high", "medium", "low", "informational"] | None,
+    typer.Option(case_sensitive=False, help="Exit with 1 from this severity upwards."),
+]
+MinCoverage = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, metavar="PERCENT", help="Exit with 3 below this coverage."),
+]
 _EPILOG: Final = """\b
 Examples:
   proctor check                                   two minutes, all rules packages
@@ -78,10 +87,7 @@ def check(
     packages: Annotated[
         str, typer.Option(metavar="IDS", help="Rules packages, comma-separated, or all.")
     ] = "all",
-    rules: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A rules package, a folder of them, or of rule files."),
-    ] = None,
+    rules: Rules = None,
     events: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Judge a recording: NDJSON, plain, zstd or gzip."),
@@ -89,14 +95,8 @@ def check(
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Skip and count bad lines of --events.")
     ] = False,
-    fail_on: Annotated[
-        Literal["high", "medium", "low", "informational"] | None,
-        typer.Option(case_sensitive=False, help="Exit with 1 from this severity upwards."),
-    ] = None,
-    min_coverage: Annotated[
-        float | None,
-        typer.Option(min=0, max=100, metavar="PERCENT", help="Exit with 3 below this coverage."),
-    ] = None,
+    fail_on: FailOn = None,
+    min_coverage: MinCoverage = None,
     output: Annotated[
         Literal["table", "json", "ndjson"], typer.Option("--output", "-o", help="Format.")
     ] = "table",

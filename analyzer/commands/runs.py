@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from analyzer.commands.data_option import Data, folder_of
+from analyzer.commands.options import Data, folder_of
 from analyzer.data_folder import DataFolder
 from analyzer.errors import AnalyzerError, AssessmentError, ServerMissingError
 from analyzer.gates import INTERRUPTED, MISUSE, UNREACHED
@@ -34,6 +34,9 @@ app = typer.Typer(
 )
 
 Format = Annotated[Literal["table", "json"], typer.Option("--output", "-o", help="Format.")]
+Evidence = Annotated[
+    bool, typer.Option("--evidence", help="Show the decisive events of each finding.")
+]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of a run, the start of one, or last.")
 ]
@@ -98,9 +101,7 @@ def list_runs(*, output: Format = "table", data: Data = None) -> None:
 def show(
     run: RunName = "last",
     *,
-    evidence: Annotated[
-        bool, typer.Option("--evidence", help="Show the decisive events of each finding.")
-    ] = False,
+    evidence: Evidence = False,
     output: Format = "table",
     data: Data = None,
 ) -> None:
@@ -119,9 +120,7 @@ def show(
 def watch(
     run: RunName = "last",
     *,
-    evidence: Annotated[
-        bool, typer.Option("--evidence", help="Show the decisive events of each finding.")
-    ] = False,
+    evidence: Evidence = False,
     output: Format = "table",
     data: Data = None,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from analyzer.broker import BrokerSettings
-from analyzer.commands.data_option import Data, folder_of
+from analyzer.commands.options import Data, Rules, folder_of
 from analyzer.errors import AnalyzerError, BrokerError
 from analyzer.gates import MISUSE, UNREACHED
 from analyzer.logs import set_up_logs
@@ -55,10 +55,7 @@ def serve_command(
     nats_server: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The nats-server program to use.")
     ] = None,
-    rules: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A rules package, a folder of them, or of rule files."),
-    ] = None,
+    rules: Rules = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
 ) -> None:
     """Collect telemetry of many hosts over MQTT, and judge assessment runs."""

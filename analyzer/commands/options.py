@@ -1,4 +1,4 @@
-"""The option ``--data``, and the folder it names.
+"""Options that several commands have, and what they name.
 
 In: what was given, or nothing. Out: the data folder of the server that is meant.
 """
@@ -18,6 +18,10 @@ Data = Annotated[
     typer.Option(
         metavar="DIR", help="Data folder of the server. [PROCTOR_DATA, else the user's data folder]"
     ),
+]
+Rules = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A rules package, a folder of them, or of rule files."),
 ]
 
 
