@@ -126,7 +126,7 @@ def control(wants_run: bool) -> bytes:  # noqa: FBT001
 async def take(session: Session, told: Told) -> None:
     """Count and acknowledge batches."""
     async with contextlib.aclosing(session.messages()) as messages:
-        async for _, payload in messages:
+        async for _, payload, _ in messages:
             batch = decode(payload)
             header = batch.header
             ack = {"boot_id": header.boot_id, "stream": header.stream, "high": header.sequence}
