@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -34,12 +33,12 @@ from agent.config import Settings
 from agent.sinks import Message, Session
 from agent.sinks.mqtt import MqttSink
 from analyzer.broker import Broker, BrokerSettings
+from benchmarks.reports import make_parser, write_report
 from rules.telemetry import SystemClock, topics
 from rules.telemetry.kinds import KINDS
 from rules.telemetry.wire import decode
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "agent.json"
 INSIDE = "PROCTOR_BENCH_AGENT_INSIDE"  # set in the process that has its own namespace
 AGENT_ID = "bench"
 CONTROL_AHEAD_US = 1_000_000
@@ -362,9 +361,7 @@ def enter_namespace() -> None:
 
 def main() -> None:
     """Measure every cell, print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="half a minute, rough figures")
-    parser.add_argument("--json", type=Path, help=f"where results go (default: {RESULTS.name})")
+    parser = make_parser(__doc__, "agent")
     parser.add_argument("--make-load", nargs=2, type=float, help=argparse.SUPPRESS)
     parser.add_argument("--collect", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -378,21 +375,13 @@ def main() -> None:
     plan = QUICK if options.quick else FULL
     cells = [*asyncio.run(measure_agent(plan)), *asyncio.run(measure_collector(plan))]
     print_table(cells)
-    target = options.json or (None if options.quick else RESULTS)
-    if target:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result = {
-            "question": (__doc__ or "").splitlines()[0],
-            "command": "python benchmarks/bench_agent.py" + (" --quick" if options.quick else ""),
-            "machine": {
-                "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-                "cpus": os.cpu_count(),
-                "python": platform.python_version(),
-            },
-            "goal": {"cpu_percent": GOAL_CPU_PERCENT, "rss_mb": GOAL_RSS_MB},
-            "cells": [cell._asdict() for cell in cells],
-        }
-        target.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(
+        options,
+        __doc__,
+        "agent",
+        goal={"cpu_percent": GOAL_CPU_PERCENT, "rss_mb": GOAL_RSS_MB},
+        cells=[cell._asdict() for cell in cells],
+    )
 
 
 if __name__ == "__main__":

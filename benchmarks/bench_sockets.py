@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import json
 import os
-import platform
 import resource
 import shutil
 import socket
@@ -29,10 +27,10 @@ import psutil
 from agent.sensors.destroy_events import DestroyEvents
 from agent.sensors.netlink import SocketTable
 from agent.sensors.socket_owners import SocketOwners
+from benchmarks.reports import make_parser, write_report
 from rules.telemetry.clock import SystemClock
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "sockets.json"
 INSIDE = "PROCTOR_BENCH_SOCKETS_INSIDE"  # set in the process that has its own namespace
 HOLDERS = 4
 LISTENER_SOCKETS = 1
@@ -227,9 +225,7 @@ def print_table(cells: list[Cell], ends: dict[str, float]) -> None:
 
 def main() -> None:
     """Measure every cell, print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, rough figures")
-    parser.add_argument("--json", type=Path, help=f"where results go (default: {RESULTS.name})")
+    parser = make_parser(__doc__, "sockets")
     parser.add_argument("--hold", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.hold is not None:
@@ -242,22 +238,14 @@ def main() -> None:
     cells = [cell for sockets in sizes for cell in measure(sockets, looks=looks)]
     ends = time_ends(SHORT_CONNECTIONS)
     print_table(cells, ends)
-    target = options.json or (None if options.quick else RESULTS)
-    if target:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result = {
-            "question": (__doc__ or "").splitlines()[0],
-            "command": "python benchmarks/bench_sockets.py" + (" --quick" if options.quick else ""),
-            "machine": {
-                "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-                "cpus": os.cpu_count(),
-                "python": platform.python_version(),
-                "psutil": psutil.__version__,
-            },
-            "cells": [cell._asdict() for cell in cells],
-            "ends": ends,
-        }
-        target.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(
+        options,
+        __doc__,
+        "sockets",
+        machine={"psutil": psutil.__version__},
+        cells=[cell._asdict() for cell in cells],
+        ends=ends,
+    )
 
 
 if __name__ == "__main__":

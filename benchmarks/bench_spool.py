@@ -6,11 +6,7 @@ order and frees them as acks of 50 would. The median of the repetitions counts.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
-import os
-import platform
 import random
 import sqlite3
 import statistics
@@ -21,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.spool import Acked, Entry, Spool
+from benchmarks.reports import make_parser, write_report
 from rules.telemetry.clock import SystemClock
 
-RESULTS = Path(__file__).parent / "results" / "spool.json"
 SIZES = (1 << 10, 32 << 10, 256 << 10)
 ACKED_TOGETHER = 50
 
@@ -149,9 +145,7 @@ def print_table(cells: list[Cell]) -> None:
 
 def main() -> None:
     """Measure every cell, print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, rough figures")
-    parser.add_argument("--json", type=Path, help=f"where results go (default: {RESULTS.name})")
+    parser = make_parser(__doc__, "spool")
     parser.add_argument("--folder", type=Path, help="file system to measure (default: temporary)")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
@@ -162,21 +156,13 @@ def main() -> None:
         for store in STORES
     ]
     print_table(cells)
-    target = options.json or (None if options.quick else RESULTS)
-    if target:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result = {
-            "question": (__doc__ or "").splitlines()[0],
-            "command": "python benchmarks/bench_spool.py" + (" --quick" if options.quick else ""),
-            "machine": {
-                "system": f"{platform.system()} {platform.machine()}",
-                "cpus": os.cpu_count(),
-                "python": platform.python_version(),
-                "sqlite": sqlite3.sqlite_version,
-            },
-            "cells": [cell._asdict() for cell in cells],
-        }
-        target.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(
+        options,
+        __doc__,
+        "spool",
+        machine={"sqlite": sqlite3.sqlite_version},
+        cells=[cell._asdict() for cell in cells],
+    )
 
 
 if __name__ == "__main__":

@@ -7,16 +7,11 @@ Encoding starts from what a program of that format holds: columns, dictionaries,
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +20,7 @@ import orjson
 import zstandard
 
 from benchmarks.connections import make_batch, make_events
+from benchmarks.reports import make_parser, write_report
 from rules.telemetry import Batch, Header, Process, Row, Table, Vector
 from rules.telemetry.arrow_reader import read_table
 from rules.telemetry.arrow_writer import write_table
@@ -33,7 +29,6 @@ from rules.telemetry.compression import pack, unpack
 from rules.telemetry.kinds import CONNECTION, ColumnType
 from rules.telemetry.wire import decode, encode
 
-RESULTS = Path(__file__).parent / "results" / "wire.json"
 SIZES = (100, 1_000, 10_000)
 SEED = 7
 LIBRARIES = ("msgspec", "nanoarrow", "numpy", "orjson", "pyarrow", "zstandard")
@@ -263,9 +258,7 @@ def print_table(cells: list[Cell], parts: dict[int, dict[str, float]]) -> None:
 
 def main() -> None:
     """Measure every format at every size, print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, rough figures")
-    parser.add_argument("--json", type=Path, help=f"where results go (default: {RESULTS.name})")
+    parser = make_parser(__doc__, "wire")
     options = parser.parse_args()
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
     batches = {size: make_batch(make_events(size, seed=SEED), seed=SEED) for size in SIZES}
@@ -275,30 +268,15 @@ def main() -> None:
     parts = {size: measure_parts(batch, rounds) for size, batch in batches.items()}
     gc.enable()
     print_table(cells, parts)
-    target = options.json or (None if options.quick else RESULTS)
-    if target:
-        write_results(target, cells, parts, quick=options.quick)
-
-
-def write_results(
-    target: Path, cells: list[Cell], parts: dict[int, dict[str, float]], *, quick: bool
-) -> None:
-    """Write what was measured, on what and how, as JSON."""
-    result = {
-        "question": (__doc__ or "").splitlines()[0],
-        "command": "python benchmarks/bench_wire.py" + (" --quick" if quick else ""),
-        "seed": SEED,
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "libraries": {name: version(name) for name in LIBRARIES},
-        "cells": [cell._asdict() for cell in cells],
-        "parts_min_ns": parts,
-    }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(
+        options,
+        __doc__,
+        "wire",
+        seed=SEED,
+        libraries={name: version(name) for name in LIBRARIES},
+        cells=[cell._asdict() for cell in cells],
+        parts_min_ns=parts,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""What every benchmark shares: its options, and the JSON that it leaves behind.
+
+In: what was measured. Out: a file that states the question, the command, the machine and the
+figures. A quick run writes one only where it is told to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def make_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """Return the parser of the benchmark ``bench_<name>.py``; it may add options of its own."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--quick", action="store_true", help="a few seconds, rough figures")
+    parser.add_argument("--json", type=Path, help=f"where results go (default: {name}.json)")
+    return parser
+
+
+def write_report(
+    options: argparse.Namespace,
+    doc: str | None,
+    name: str,
+    *,
+    machine: Mapping[str, str] | None = None,
+    **measured: Any,  # noqa: ANN401 (any JSON value)
+) -> None:
+    """Write what was measured, on what and how.
+
+    Args:
+        options: Of ``make_parser``.
+        doc: Of the benchmark; its first line is the question.
+        name: Of the benchmark.
+        machine: What of the machine matters beside system, cores and Python.
+        measured: The figures, by key.
+    """
+    target = options.json or (None if options.quick else FOLDER / f"{name}.json")
+    if target is None:
+        return
+    report = {
+        "question": (doc or "").splitlines()[0],
+        "command": f"python benchmarks/bench_{name}.py" + (" --quick" if options.quick else ""),
+        "machine": {
+            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            **(machine or {}),
+        },
+        **measured,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(report, indent=1) + "\n")
