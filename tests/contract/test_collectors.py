@@ -86,10 +86,12 @@ async def test_reports_name_the_sensors(collector: Collector) -> None:
 async def test_wait_ends_by_itself(collector: Collector) -> None:
     await collector.start(KINDS)
     await collector.wait(0.001)
+    assert collector.collected()
     await collector.stop()
 
 
 async def test_stop_may_be_repeated(collector: Collector) -> None:
     await collector.start(KINDS)
     await collector.stop()
-    await collector.stop()
+    collector.drain()  # what was observed before the stop
+    assert collector.drain() == []

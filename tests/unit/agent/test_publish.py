@@ -271,6 +271,7 @@ async def test_control_that_got_lost_is_asked_for(
         payload = json.dumps({"format": 1, "runs": [run]}).encode()
         bench.sink.retained[topics.control_topic(AGENT)] = payload  # and nobody is told
         await _until(lambda: bench.control.runs)
+    assert [run.run for run in bench.control.runs] == ["r"]
 
 
 async def test_heartbeat_is_retained_and_says_goodbye(spool: Spool) -> None:
@@ -287,6 +288,7 @@ async def test_heartbeat_goes_out_at_once_when_announced(spool: Spool) -> None:
         await bench.sink.wait_for(STATUS, 1)
         bench.publisher.announce()
         await bench.sink.wait_for(STATUS, 2)
+        assert bench.sink.retained[STATUS] == b"online"
 
 
 async def test_broken_connection_leaves_the_will(spool: Spool) -> None:
@@ -316,6 +318,8 @@ async def test_drain_does_not_wait_for_a_broker_that_is_away(spool: Spool) -> No
     bench = Bench(spool)
     await bench.fill(1)
     await bench.publisher.drain()
+    assert bench.sink.opened == 0
+    assert spool.stats().batches == 1
 
 
 def test_pauses_grow_with_full_jitter_up_to_a_ceiling() -> None:
