@@ -6,14 +6,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS_STAMP := $(VENV)/.installed-peers
+EVENTS ?= 1M
+SECONDS ?= 30
+ALONE := not integration and not e2e
 PACKAGES := agent analyzer rules
 CODE := $(wildcard $(PACKAGES) benchmarks tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format types bench fuzz docs services clean
+.PHONY: help setup demo test test-all lint format types bench bench-agent bench-engine bench-service fuzz docs services clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv with everything that the other targets need
 
@@ -21,12 +25,14 @@ demo: $(STAMP) ## Assess this host: broker, agent, analyzer, findings in about a
 	@$(BIN)/python -m analyzer.demo
 
 test: $(STAMP) ## Fast tests: unit, property, contract; no service, no network
-	@$(BIN)/python -m pytest -q -m "not integration and not e2e"
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "$(ALONE)"
 
-test-all: $(STAMP) ## All tests, with real services and whole processes, and the coverage floors
-	@$(BIN)/python -m pytest -q --cov
+test-all: $(STAMP) ## All tests: those of make test with the coverage floors, then with real services
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "$(ALONE)" --cov
 	@echo "rules/ and agent/spool.py have a floor of their own:"
 	@$(BIN)/python -m coverage report --include='rules/*,agent/spool*' --fail-under=100
+	@echo "With real services and whole processes, one after another:"
+	@$(BIN)/python -m pytest -q -m "not ($(ALONE))"
 
 lint: $(STAMP) ## Style, formatting, import layers, spelling, rule files
 	@$(BIN)/ruff check
@@ -48,11 +54,27 @@ bench: $(STAMP) ## Run every benchmark; results go to benchmarks/results
 		echo "== $$script"; $(BIN)/python "$$script"; \
 	done
 
-fuzz: $(STAMP) ## Property tests with 20,000 random examples each; takes long
+bench-agent: $(PEERS_STAMP) ## Measure the agent next to others: what it sees and costs (as root: with kernel events)
+	@set -e; for script in watchers agent sockets decode; do \
+		echo "== bench_$$script.py"; $(BIN)/python "benchmarks/bench_$$script.py"; \
+	done
+
+bench-engine: $(PEERS_STAMP) ## Measure the engine next to others: make bench-engine EVENTS=10e6
+	@$(BIN)/python benchmarks/bench_engine.py --events $(EVENTS)
+
+bench-service: $(STAMP) ## Measure ingest over MQTT, and the AWS API over a million findings
+	@set -e; for script in ingest service; do \
+		echo "== bench_$$script.py"; $(BIN)/python "benchmarks/bench_$$script.py"; \
+	done
+
+fuzz: $(STAMP) ## Fuzz each decoder by coverage, then 20,000 examples a property; takes long
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || true
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 	@$(BIN)/python -m pytest -q --hypothesis-profile=fuzz --timeout=3600 tests/property
 
 docs: $(STAMP) ## Write the generated parts of the documentation again
 	@$(BIN)/python -m rules schema --write
+	@$(BIN)/python -m agent.aws_build --write
 
 services: ## Install what test-all talks to (Debian packages, with sudo unless root)
 	@.ci/services
@@ -69,4 +91,9 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "Python cannot create $(VENV). On Debian: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analyzer,dev]'
+	@touch $@
+
+$(PEERS_STAMP): $(STAMP)
+	@echo "Installing the engines that ours is measured against into $(VENV) (about a minute, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analyzer,bench]'
 	@touch $@

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO
 
 from agent.coverage import merge_coverage
-from rules.telemetry.event import PROCESS_ROW_KEYS, Event
+from agent.events_file import EventsFile
 from rules.telemetry.kinds import KINDS
-from rules.telemetry.ndjson import Capture, encode_capture, encode_coverage, encode_row
+from rules.telemetry.ndjson import Capture, encode_capture, encode_coverage
 
 if TYPE_CHECKING:
     from agent.collect import Collector
     from rules.telemetry.clock import Clock
     from rules.telemetry.header import Coverage
 
-_Stream = contextlib.AbstractContextManager[IO[bytes]]
-
-STDOUT: Final = "-"
 _DRAIN_INTERVAL_S: Final = 0.5
 PIPE_PROGRESS_S: Final = 10.0  # between two lines where nobody watches a terminal
 _INTERRUPTED: Final = 130
@@ -78,7 +71,7 @@ async def capture(
     """
     messages = messages or sys.stderr
     with _interruptible() as interrupted:
-        file = await asyncio.to_thread(_File, out)
+        file = await asyncio.to_thread(EventsFile, out)
         try:
             recording = _Recording(collector, clock, agent_id, file)
             try:
@@ -95,7 +88,7 @@ async def capture(
 
 
 class _Recording:
-    def __init__(self, collector: Collector, clock: Clock, agent_id: str, file: _File) -> None:
+    def __init__(self, collector: Collector, clock: Clock, agent_id: str, file: EventsFile) -> None:
         self._collector = collector
         self._clock = clock
         self._agent_id = agent_id
@@ -139,6 +132,7 @@ class _Recording:
         )
 
     async def _take(self) -> None:
+        await self._collector.catch_up()
         events = self._collector.drain()
         from_us, self._cut_us = self._cut_us, self._clock.now_us()
         coverage = await asyncio.to_thread(self._collector.coverage, from_us, self._cut_us)
@@ -146,43 +140,6 @@ class _Recording:
         self._kinds.update(self._collector.collected())
         self._events += len(events)
         await asyncio.to_thread(self._file.append, events)
-
-
-class _File:
-    """What appears under its name only when it is complete. Its methods block.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-
-    def __init__(self, out: str) -> None:
-        self._path = None if out == STDOUT else Path(out)
-        self._part = self._path and self._path.with_name(f".{self._path.name}.part")
-        self._file = sys.stdout.buffer if self._part is None else self._part.open("wb")
-        self._rows = tempfile.TemporaryFile()  # noqa: SIM115 (``close`` closes it)
-
-    def append(self, events: Iterable[Event]) -> None:
-        """Keep events until the header is known."""
-        self._rows.writelines(encode_row(_row(event)) + b"\n" for event in events)
-
-    def finish(self, head: Iterable[bytes]) -> None:
-        """Write ``head`` and then the events, and give the file its name."""
-        self._rows.seek(0)
-        suffix = self._path.suffix if self._path is not None else ""
-        with _compressing(self._file, suffix) as stream:
-            stream.write(b"".join(line + b"\n" for line in head))
-            shutil.copyfileobj(self._rows, stream)
-        self._file.flush()
-        if self._part is not None and self._path is not None:
-            self._file.close()
-            self._part.replace(self._path)
-
-    def close(self) -> None:
-        """Remove what is not finished."""
-        self._rows.close()
-        if self._part is not None:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
 
 
 class _Progress:
@@ -210,13 +167,6 @@ class _Progress:
             _write(self._messages, "\r\x1b[K")
 
 
-def _row(event: Event) -> dict[str, object]:
-    row: dict[str, object] = {"telemetry": event.kind, "ts_us": event.ts_us, **event.values}
-    if event.process is not None:
-        row.update(zip(PROCESS_ROW_KEYS, event.process, strict=True))
-    return row
-
-
 @contextlib.contextmanager
 def _interruptible() -> Iterator[asyncio.Event]:
     """Yield an event that Ctrl+C or SIGTERM sets, instead of ending the program."""
@@ -229,16 +179,6 @@ def _interruptible() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-def _compressing(file: IO[bytes], suffix: str) -> _Stream:
-    if suffix == ".gz":
-        return cast("_Stream", gzip.GzipFile(fileobj=file, mode="wb"))
-    if suffix == ".zst":
-        import zstandard
-
-        return cast("_Stream", zstandard.ZstdCompressor().stream_writer(file, closefd=False))
-    return contextlib.nullcontext(file)
 
 
 def _say(messages: TextIO, text: str) -> None:

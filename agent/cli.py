@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "status": "what the agent on this host is doing",
     "doctor": "what each sensor can see on this host, and what would make it see more",
     "capture": "write events of this host to a file, without a broker",
+    "read": "write the events that a pcap or pcapng file holds to a file",
 }
 
 DONE: Final = 0
@@ -39,6 +40,7 @@ examples:
   proctor-agent run --config /etc/proctor/agent.toml --print-config
   proctor-agent status --json
   proctor-agent capture --for 10s --out events.ndjson
+  proctor-agent read web.pcap --out events.ndjson
 
 exit codes:
   0 done; 2 wrong usage or configuration; 4 agent or broker not reached; 130 stopped by Ctrl+C

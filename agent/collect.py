@@ -8,20 +8,26 @@ loop, and a slow consumer does not make the kernel's queues overflow.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agent.budget import Step
 from agent.correlate import Correlator
 from agent.coverage import read_own_memory
 from agent.crew import Member, Rung, SensorReport, climb
+from agent.restraint import Restraint
 from agent.sensors import LADDERS
 from agent.sensors.sensor import Tools
 from agent.sleeper import Sleeper
 
 if TYPE_CHECKING:
+    from agent.budget import Ceiling
     from agent.config import Settings
+    from agent.sensors.observations import Observation
     from agent.sensors.sensor import Ladder, Loss
     from rules.telemetry.clock import Clock
     from rules.telemetry.event import Event
@@ -29,10 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector", "HostCollector", "SensorReport"]
 
+logger = logging.getLogger(__name__)
+
 MAX_BACKLOG: Final = 50_000  # events that wait for ``drain``; above, new ones are lost and counted
 WAKE_AT: Final = 2_000  # events that make ``wait`` return early
 MEMORY_INTERVAL_S: Final = 5.0  # between looks at the agent's own memory
 STOP_TIMEOUT_S: Final = 10.0  # far beyond what a sensor may take for one step
+_BY_CONNECTION: Final = frozenset({"aws_call", "dns_answer", "imds_request", "tls_session"})
 
 
 class Collector(Protocol):
@@ -50,7 +59,15 @@ class Collector(Protocol):
         ...
 
     async def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or earlier when there is much to drain."""
+        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks."""
+        ...
+
+    def wake(self) -> None:
+        """Let this wait, or the next one, return at once."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Take what the sensors have seen until now, so that the next ``drain`` has all of it."""
         ...
 
     def drain(self) -> list[Event]:
@@ -69,21 +86,35 @@ class Collector(Protocol):
         """Return what to know of each sensor, as it is now."""
         ...
 
+    @property
+    def is_throttled(self) -> bool:
+        """Tell whether less is observed than could be, to keep to a budget."""
+        ...
+
 
 class HostCollector:
     """The sensors of this host.
 
     ``start``, then ``wait`` and ``drain`` again and again, ``coverage`` for each interval that is
-    cut, and ``stop``. Up to ``MAX_BACKLOG`` events wait to be drained.
+    cut, and ``stop``. Up to ``MAX_BACKLOG`` events wait to be drained. Where there is a ceiling,
+    less is observed while this process costs more, and coverage says so.
     """
 
     def __init__(
-        self, clock: Clock, settings: Settings, *, ladders: Sequence[Ladder] = LADDERS
+        self,
+        clock: Clock,
+        settings: Settings,
+        *,
+        ladders: Sequence[Ladder] = LADDERS,
+        ceiling: Ceiling | None = None,
     ) -> None:
         self._clock = clock
+        self._restraint = Restraint(ceiling)
         self._ladders = ladders
-        self._switched_off = {} if settings.probe else {"probe": "probe"}
-        self._tools = Tools(clock)
+        self._switched_off = {
+            name: name for name in ("packets", "perf", "probe") if not getattr(settings, name)
+        }
+        self._tools = Tools(clock, ring_bytes=settings.perf_ring_bytes)
         self._correlator = Correlator(self._tools.own)
         self._kinds: frozenset[str] = frozenset()
         self._rungs: list[Rung] = []
@@ -117,12 +148,24 @@ class HostCollector:
         await asyncio.to_thread(self._stop)
 
     async def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or earlier when there is much to drain."""
+        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._has_much.wait()
         except TimeoutError:
             pass
+
+    def wake(self) -> None:
+        """Let this wait, or the next one, return at once."""
+        self._has_much.set()
+
+    async def catch_up(self) -> None:
+        """Take what the sensors have seen until now, so that the next ``drain`` has all of it.
+
+        Without it, what a sensor has seen and not yet told comes with a later ``drain``, which
+        must date it later.
+        """
+        await asyncio.to_thread(self._catch_up)
 
     def drain(self) -> list[Event]:
         """Return what was observed since the last call, by time.
@@ -170,17 +213,23 @@ class HostCollector:
         states = {id(member.rung): member.account.state for member in self._crew}
         return [rung.report(states.get(id(rung))) for rung in self._rungs]
 
+    @property
+    def is_throttled(self) -> bool:
+        """Tell whether less is observed than could be, to keep to the ceiling."""
+        return self._restraint.step > Step.FULL
+
     def _climb(self) -> None:
         self._rungs = climb(self._ladders, self._tools, switched_off=self._switched_off)
 
     def _start(self, kinds: frozenset[str]) -> None:
-        # Whoever asks listeners must know them first.
-        needed = kinds | {"listener"} if "tls_session" in kinds else kinds
+        # Whoever asks listeners must know them first, and packets get their process by connection.
+        needed = kinds | {"connection", "listener"} if kinds & _BY_CONNECTION else kinds
         covered = frozenset().union(*(member.kinds for member in self._crew))
         is_running = self._thread is not None and self._thread.is_alive()
         if is_running and needed & self._known_kinds() <= covered:
             with self._work, self._lock:
                 self._kinds = kinds
+                self._tools.round += 1
                 self._put(self._correlator.announce(self._clock.now_us()))
             return
         was_started = self._is_started
@@ -198,7 +247,7 @@ class HostCollector:
         self._correlator = Correlator(self._tools.own)
         self._climb()
         rungs = [rung for rung in self._rungs if needed & frozenset(rung.sensor.kinds)]
-        crew = [Member(rung, self._tools, needed) for rung in rungs]
+        crew = [Member(rung, self._tools, needed, self._restraint) for rung in rungs]
         with self._lock:
             self._crew = crew
             self._dropped.clear()
@@ -224,34 +273,63 @@ class HostCollector:
         self._step([True] * len(self._crew))
         for member in self._crew:
             member.stop()
+        with self._work, self._lock:
+            self._put(self._correlator.flush())
         self._is_started = False
+
+    def _catch_up(self) -> None:
+        if self._is_started:
+            self._step([member.is_fed for member in self._crew])
 
     def _watch(self) -> None:
         """Call sensors whenever they have something to do; the body of the thread."""
         sleeper = self._sleeper
         try:
             while sleeper is not None and not sleeper.is_rung:
-                self._step(sleeper.sleep([member.wake() for member in self._crew]))
+                with self._work:
+                    wakes = [member.wake() for member in self._crew]
+                self._step(sleeper.sleep(wakes))
         except Exception as error:  # noqa: BLE001 (nobody would hear of it; now coverage says it)
             for member in self._crew:
                 member.fail(error)
 
     def _step(self, due: Sequence[bool]) -> None:
+        """Take what the sensors have that are due, and what better ones know of the same kinds.
+
+        Whatever a lesser sensor has read when its turn is over, a better one can tell by then. So
+        the lesser ones read first, and the better ones are heard first.
+        """
         with self._work:
-            for member, is_due in zip(self._crew, due, strict=True):
-                if is_due:
-                    self._take(member)
+            is_last = all(due)
+            observed: list[tuple[Member, Sequence[Observation]]] = []
+            read: frozenset[str] = frozenset()
+            for member, is_due in zip(reversed(self._crew), reversed(due), strict=True):
+                is_asked = bool(read & member.kinds)
+                if is_due or is_asked:
+                    observations = member.step(is_forced=is_last or is_asked)
+                    observed.append((member, observations))
+                    read |= member.kinds if observations else frozenset()
+            for member, observations in reversed(observed):
+                self._take(member, observations)
         now_s = self._clock.monotonic_s()
         if now_s >= self._memory_due_s:
             self._memory_due_s = now_s + MEMORY_INTERVAL_S
             self._rss_bytes = read_own_memory()
+            self._look_at_cost(now_s)
 
-    def _take(self, member: Member) -> None:
+    def _look_at_cost(self, now_s: float) -> None:
+        cpu_s = time.process_time()
+        if self._restraint.look(now_s=now_s, cpu_s=cpu_s, memory_bytes=self._rss_bytes):
+            words = self._restraint.step.words or "within budget"
+            logger.warning("budget.step", extra={"step": int(self._restraint.step), "means": words})
+            with self._work, self._lock:
+                for member in self._crew:
+                    member.restrain()
+
+    def _take(self, member: Member, observations: Iterable[Observation]) -> None:
         try:
             events = [
-                event
-                for observation in member.step()
-                for event in self._correlator.add(observation)
+                event for observation in observations for event in self._correlator.add(observation)
             ]
         except Exception as error:  # noqa: BLE001 (facts of one sensor must not stop the others)
             member.fail(error)
@@ -263,7 +341,7 @@ class HostCollector:
         self._tools.listeners = self._correlator.listeners
 
     def _put(self, events: Iterable[Event]) -> None:
-        wanted = [event for event in events if event.kind in self._kinds]
+        wanted = self._restraint.kept(event for event in events if event.kind in self._kinds)
         room = MAX_BACKLOG - len(self._backlog)
         self._backlog += wanted[:room]
         for event in wanted[room:]:

@@ -26,6 +26,7 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 class _Held:
     state: State
     method: str
+    sampled_one_in: int = 1
 
     def worst(self, other: _Held) -> _Held:
         """Return the state that claims less; of equals the newer one."""
@@ -46,7 +47,9 @@ class SensorAccount:
     def watch(self, watching: Iterable[Watch]) -> None:
         """Note what the sensor watches from now on."""
         self._now = {
-            kind: _Held(each.state, each.method) for each in watching for kind in each.kinds
+            kind: _Held(each.state, each.method, each.sampled_one_in)
+            for each in watching
+            for kind in each.kinds
         }
         for kind, held in self._now.items():
             self._kinds[kind] = self._kinds.get(kind, held).worst(held)
@@ -67,8 +70,9 @@ class SensorAccount:
 
     @property
     def state(self) -> State:
-        """Return the worst state of any of its kinds now."""
-        return max((held.state for held in self._now.values()), key=_ORDER.index, default="off")
+        """Return the state that all of its kinds have now; where they differ, it is degraded."""
+        states = {held.state for held in self._now.values()}
+        return "degraded" if len(states) > 1 else next(iter(states), "off")
 
     def lose(self, totals: Mapping[Loss, int]) -> None:
         """Note losses as totals since the sensor was made."""
@@ -118,7 +122,14 @@ def _row(
 ) -> Coverage:
     state = "degraded" if lost and held.state == "on" else held.state
     return Coverage(
-        sensor, tuple(sorted(kinds)), from_us, to_us, state, held.method, lost=lost or None
+        sensor,
+        tuple(sorted(kinds)),
+        from_us,
+        to_us,
+        state,
+        held.method,
+        sampled_one_in=held.sampled_one_in,
+        lost=lost or None,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.coverage import SensorAccount
+from agent.restraint import Restraint
 from agent.sensors.sensor import Capability, Sensor, State, Wake, Watch
 
 if TYPE_CHECKING:
@@ -101,15 +102,23 @@ def _forbidden(setting: str) -> Capability:
 class Member:
     """A sensor at work, with its account; it is made anew after a failure."""
 
-    def __init__(self, rung: Rung, tools: Tools, kinds: frozenset[str]) -> None:
+    def __init__(
+        self, rung: Rung, tools: Tools, kinds: frozenset[str], restraint: Restraint | None = None
+    ) -> None:
         self.rung = rung
         self.kinds = kinds & frozenset(rung.sensor.kinds)
         self.account = SensorAccount(rung.sensor.name)
         self._tools = tools
+        self._restraint = restraint or Restraint(None)
         self._sensor = rung.sensor
+        self._read_s = float("-inf")
         self._retry_s = 0.0
+        self.is_fed = False
+        """Whether the sensor waits for something that the kernel keeps until it is read."""
         self._is_running = False
         self._thread_cpu_s = 0.0
+        self._watching: list[Watch] | None = None
+        self._latest_lost: dict[Loss, int] = {}
         self._lost: Counter[Loss] = Counter()
         self._lost_before: Counter[Loss] = Counter()  # of the sensors that this one replaced
         self.account.watch([Watch(tuple(sorted(self.kinds)), "off", rung.capability.reason)])
@@ -125,16 +134,41 @@ class Member:
             self._is_running = False
             self._guard(self._sensor.stop)
 
+    def restrain(self) -> None:
+        """Do what a new step of the budget asks for."""
+        if self._is_paused:
+            self.stop()
+            words = self._restraint.step.words
+            self._watching = None
+            self.account.watch([Watch(tuple(sorted(self.kinds)), "off", words)])
+        elif self._is_running:
+            self._keep_account()
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._restraint.pauses(self.rung.sensor.name)
+
     def wake(self) -> Wake | None:
         """Say when to step; None = never."""
+        if self._is_paused:
+            return None
         if self._is_running:
-            return self._sensor.wake()
+            wake = self._sensor.wake()
+            self.is_fed |= wake.fileno is not None
+            return self._restraint.delayed(self.rung.sensor.name, wake, self._read_s)
         return Wake(self._retry_s) if self.rung.is_working else None
 
-    def step(self) -> Sequence[Observation]:
-        """Return what the sensor has observed; nothing where it has failed."""
+    def step(self, *, is_forced: bool = False) -> Sequence[Observation]:
+        """Return what the sensor has observed; nothing where it has failed.
+
+        Over budget it is left alone for longer, unless the step is forced.
+        """
         observations: list[Observation] = []
-        if self.rung.is_working:
+        now_s = self._tools.clock.monotonic_s()
+        is_early = self._is_running and self._restraint.is_early(
+            self.rung.sensor.name, now_s, self._read_s
+        )
+        if self.rung.is_working and (is_forced or not is_early):
             self._guard(lambda: observations.extend(self._drain()))
         return observations
 
@@ -142,6 +176,7 @@ class Member:
         """Note that this sensor, or what is made of its facts, broke."""
         logger.error("sensor.failed", exc_info=error, extra={"sensor": self._sensor.name})
         self.account.fail(f"failed: {type(error).__name__}")
+        self._watching = None
         self._retry_s = self._tools.clock.monotonic_s() + RETRY_S
         self.stop()
 
@@ -160,20 +195,27 @@ class Member:
         self._keep_account()
 
     def _drain(self) -> Sequence[Observation]:
+        now_s = self._tools.clock.monotonic_s()
         if not self._is_running:
-            if self._tools.clock.monotonic_s() < self._retry_s:
+            if self._is_paused or now_s < self._retry_s:
                 return ()
-            self._lost_before, self._thread_cpu_s = self._lost, 0.0
+            self._lost_before, self._latest_lost, self._thread_cpu_s = self._lost, {}, 0.0
             self._sensor = self.rung.make(self._tools)
             self._start()
         observations = self._sensor.drain()
+        self._read_s = now_s
         self._keep_account()
         return observations
 
     def _keep_account(self) -> None:
         stats = self._sensor.stats()
-        self.account.watch(stats.watching)
-        self._lost = self._lost_before + Counter(stats.lost)
-        self.account.lose(self._lost)
+        watching = self._restraint.claimed(self.rung.sensor.name, stats.watching)
+        if watching != self._watching:
+            self._watching = watching
+            self.account.watch(watching)
+        if stats.lost != self._latest_lost:
+            self._latest_lost = dict(stats.lost)
+            self._lost = self._lost_before + Counter(stats.lost)
+            self.account.lose(self._lost)
         self.account.spend(stats.cpu_s - self._thread_cpu_s)
         self._thread_cpu_s = stats.cpu_s

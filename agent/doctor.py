@@ -30,7 +30,7 @@ OLDEST_CLOCK_US: Final = 1_735_689_600_000_000  # 2025-01-01: before this progra
 _BROKER_UNREACHABLE: Final = 4
 _TIMEX_BYTES: Final = 1_024  # more than struct timex has anywhere
 _TIME_ERROR: Final = 5  # what adjtimex returns while the clock is not synchronised
-_NAME_WIDTH: Final = 11
+_NAME_WIDTH: Final = 13  # two more than the longest name has
 _VERDICT_WIDTH: Final = 9
 
 

@@ -45,6 +45,20 @@ class NetlinkError(SocketTableError):
         self.errno = errno
 
 
+class PerfError(AgentError):
+    """The kernel does not hand out its events.
+
+    Attributes:
+        action: What was tried.
+        errno: The kernel's error number.
+    """
+
+    def __init__(self, action: str, errno: int) -> None:
+        super().__init__(f"the kernel refuses to {action}: {os.strerror(errno)}")
+        self.action = action
+        self.errno = errno
+
+
 class SpoolError(AgentError):
     """The spool cannot do what was asked; the agent goes on without.
 
@@ -69,3 +83,17 @@ class AckError(AgentError):
 
 class SinkError(AgentError):
     """The broker is not reached, or the connection to it is lost; a new attempt may succeed."""
+
+
+class CaptureFileError(AgentError):
+    """A capture file cannot be read, or only up to some byte.
+
+    Attributes:
+        offset: The byte (of the plain file) from which on it cannot be read.
+        why: What is wrong there.
+    """
+
+    def __init__(self, offset: int, why: str) -> None:
+        super().__init__(f"cannot be read from byte {offset} on: {why}")
+        self.offset = offset
+        self.why = why

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from agent.collect import Collector, SensorReport
 
 UNSENDABLE: Final = "unsendable"  # cause of loss: a batch that the wire format cannot hold
-POLL_S: Final = 1.0  # longest wait for a sensor: how late a changed wish or a stop is noticed
 IDLE_POLL_S: Final = 60.0  # longest wait for a run, in case the clock is set meanwhile
 RETRY_S: Final = 5.0  # after a collector that failed
 FLUSH_S: Final = 15.0  # longest time for the last batch of a span, and for the sensors to stop
@@ -53,6 +52,7 @@ class Recorder:
         spool: Spool,
         clock: Clock,
         drain_interval_s: float,
+        longest_wait_s: float,
         on_stored: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
@@ -65,6 +65,7 @@ class Recorder:
             spool: Where they go.
             clock: The agent's clock.
             drain_interval_s: Shortest time between two drains.
+            longest_wait_s: Longest time between them, while there is nothing to tell.
             on_stored: Told when a batch is in the spool.
             on_change: Told when collecting begins, changes or ends.
         """
@@ -76,6 +77,7 @@ class Recorder:
         self._spool = spool
         self._clock = clock
         self._drain_interval_s = drain_interval_s
+        self._longest_wait_s = longest_wait_s
         self._on_stored = on_stored
         self._on_change = on_change
         self._drained_s = 0.0
@@ -86,11 +88,18 @@ class Recorder:
     def hear(self) -> None:
         """Say that control wants something else."""
         self._news.set()
+        self._collector.wake()
 
     def stop(self) -> None:
         """End the span, if there is one, and let ``run`` return."""
         self._is_stopping = True
         self._news.set()
+        self._collector.wake()
+
+    @property
+    def is_throttled(self) -> bool:
+        """Tell whether less is observed than could be, to keep to the budget."""
+        return self._collector.is_throttled
 
     async def reports(self) -> list[SensorReport]:
         """Return what each sensor says of itself; between spans, how it would work."""
@@ -146,7 +155,7 @@ class Recorder:
 
     async def _goes_on(self, started: frozenset[str]) -> bool:
         """Take what was observed, and tell whether these sensors are still what is wanted."""
-        latest = self._take()
+        latest = await self._take()
         is_other = (latest.runs, latest.kinds) != (self.wanted.runs, self.wanted.kinds)
         if is_other or self._batcher.is_due:
             await self._cut()
@@ -168,7 +177,7 @@ class Recorder:
         self.wanted = latest
         self._on_change()
 
-    def _take(self) -> Wanted:
+    async def _take(self) -> Wanted:
         """Move events to the batcher, up to now or to the next start or end of a run."""
         reached_us = self._batcher.to_us
         # Read before the drain: later events may be missing from it, earlier ones are not.
@@ -177,17 +186,22 @@ class Recorder:
         if change_us is not None:
             until_us = min(until_us, change_us)
         self._drained_s = self._clock.monotonic_s()
+        await self._collector.catch_up()
         self._batcher.add(self._collector.drain(), until_us=until_us)
         return wanted_at(self._control.runs, until_us)
 
     async def _pause(self) -> None:
-        """Wait until a sensor has something, or something is due."""
+        """Wait until there is much to drain, something is due, or somebody wants something else.
+
+        What waits to be drained is as old as the wait is long, at most: so if that is no longer
+        than a batch may become, it is still cut in time.
+        """
         reached_us = self._batcher.to_us
         change_us = next_change_us(self._control.runs, reached_us) or self._batcher.due_us
         due_s = (min(change_us, self._batcher.due_us) - self._clock.now_us()) / 1e6
         if due_s <= 0:
             return
-        await self._collector.wait(min(due_s, POLL_S))
+        await self._collector.wait(min(due_s, self._longest_wait_s))
         since_s = self._clock.monotonic_s() - self._drained_s
         await asyncio.sleep(max(0, min(self._drain_interval_s - since_s, due_s)))
 
@@ -210,7 +224,7 @@ class Recorder:
 
     async def _finish(self) -> None:
         if wanted_at(self._control.runs, self._batcher.to_us):
-            self._take()
+            await self._take()
         await self._cut()
         losses = await asyncio.to_thread(self._spool.take_losses)
         if losses.drops:  # no later batch of this span would tell them

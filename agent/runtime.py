@@ -29,6 +29,7 @@ from agent.sinks import Sink
 from agent.spool import Spool
 from agent.status import (
     Heartbeat,
+    HostDescription,
     LocalStatus,
     SensorStatus,
     SpoolStatus,
@@ -39,6 +40,8 @@ from agent.status import (
 from rules.telemetry.clock import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.collect import Collector
 
 STATUS_S: Final = 10.0  # between two writes of the status file while nothing changes
@@ -58,6 +61,8 @@ class Parts:
     sink: Sink
     clock: Clock
     rng: Random
+    describe: Callable[[], HostDescription] = HostDescription
+    """Tells what the host is, for the heartbeat."""
 
 
 class Agent:
@@ -99,6 +104,7 @@ class Agent:
             spool=parts.spool,
             clock=parts.clock,
             drain_interval_s=settings.drain_interval_s,
+            longest_wait_s=settings.batch_max_age_s,
             on_stored=self._publisher.wake,
             on_change=self._tell_change,
         )
@@ -142,6 +148,7 @@ class Agent:
         identity = self._parts.identity
         sensors = await self._recorder.reports()
         spool = await self._spool_status()
+        host = await asyncio.to_thread(self._parts.describe)
         return Heartbeat(
             agent_id=identity.agent_id,
             boot_id=identity.boot_id,
@@ -150,7 +157,11 @@ class Agent:
             hostname=identity.hostname,
             version=identity.version,
             tags=dict(identity.tags),
+            os_name=host.os_name,
+            kernel_release=host.kernel_release,
+            interfaces=host.interfaces,
             collecting=bool(self._recorder.wanted),
+            throttled=self._recorder.is_throttled,
             sensors=tuple(
                 msgspec.convert(each, SensorStatus, from_attributes=True) for each in sensors
             ),

@@ -39,6 +39,21 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped_events: dict[str, int] = {}
 
 
+class HostInterface(msgspec.Struct, frozen=True):
+    """A network interface that is up, and the addresses by which others reach it."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class HostDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host is beside its name; empty where it is not known."""
+
+    os_name: str = ""
+    kernel_release: str = ""
+    interfaces: tuple[HostInterface, ...] = ()
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """What the analyzer hears: the retained message of the status topic."""
 
@@ -50,7 +65,12 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     version: str
     tags: dict[str, str] = {}
+    os_name: str = ""
+    kernel_release: str = ""
+    interfaces: tuple[HostInterface, ...] = ()
     collecting: bool = False
+    throttled: bool = False
+    """Whether it observes less than it could, to keep to its budget."""
     sensors: tuple[SensorStatus, ...] = ()
     spool: SpoolStatus = SpoolStatus()
 

@@ -13,23 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from agent.batching import Batcher, Limits
 from agent.collect import HostCollector
 from agent.config import load_settings
 from agent.errors import ConfigError
 from agent.identity import find_agent_id, hostname
-from analyzer.digests import LinesDigest
-from analyzer.engine import ReferenceEngine
+from analyzer.canonical.digests import EventsDigest
+from analyzer.engine import FusedEngine
 from analyzer.errors import AnalyzerError
 from analyzer.present.progress import RunStatus
-from analyzer.results import Digests, Result, RunInfo, assemble
-from analyzer.timeline import Timeline
+from analyzer.results.document import Digests, Result, RunInfo, assemble
+from analyzer.telemetry.many_hosts import of_piece
+from analyzer.timeline.timeline import Timeline
 from rules.format import digest_of
 from rules.loader import rules_digest
 from rules.outcome import MAX_GROUPS
 from rules.telemetry.header import Coverage
 from rules.telemetry.ledger import Intervals, Ledger
-from rules.telemetry.ndjson import encode_coverage, encode_row
+from rules.telemetry.ndjson import encode_coverage
 from rules.watched import watched
 
 if TYPE_CHECKING:
@@ -116,11 +119,11 @@ class Assessment:
         self._max_groups = max_groups
         self._rules = [rule for package in packages for rule in package.rules]
         self._kinds = frozenset(kind for rule in self._rules for kind in rule.telemetry)
-        self._engine: Engine = ReferenceEngine(self._rules, clock=clock)
+        self._engine: Engine = FusedEngine(self._rules, clock=clock)
         self._batcher = Batcher(
             agent_id=host.agent_id, boot_id=os.urandom(16).hex(), limits=_LIMITS
         )
-        self._processes: set[tuple[object, ...]] = set()
+        self._processes: set[int] = set()  # ids of the timeline's dictionary
         self._events = 0
         self._timeline = self._timeline_from(clock.now_us())
 
@@ -161,22 +164,22 @@ class Assessment:
         Raises:
             OSError: A very large run needs temporary files, and there is no room for them.
         """
-        with LinesDigest() as digest:
+        with EventsDigest() as digest:
             try:
                 on_status(self._status())
                 while not stop.is_set() and self._left_s > 0:
                     await self._collector.wait(min(STEP_S, self._left_s))
-                    self._take()
+                    await self._take()
                     if self._batcher.is_due:
                         await self._cut(digest)
                     on_status(self._status())
             finally:
                 await self._collector.stop()
-            self._take()
+            await self._take()
             await self._cut(digest)
             self._timeline.stop(self._batcher.to_us)
             self._seal(digest)
-            return Checked(self._result(digest), len(self._processes), stop.is_set())
+            return Checked(self._result(digest), self._count_processes(), stop.is_set())
 
     def _timeline_from(self, from_us: int) -> Timeline:
         return Timeline(
@@ -190,32 +193,35 @@ class Assessment:
     def _left_s(self) -> float:
         return (self._timeline.run_to_us - self._clock.now_us()) / 1e6
 
-    def _take(self) -> None:
+    async def _take(self) -> None:
         # Read before the drain: later events may be missing from it, earlier ones are not.
         until_us = min(self._clock.now_us(), self._timeline.run_to_us)
+        await self._collector.catch_up()
         events = self._collector.drain()
         self._events += len(events)
         self._batcher.add(events, until_us=until_us)
 
-    async def _cut(self, digest: LinesDigest) -> None:
+    async def _cut(self, digest: EventsDigest) -> None:
         from_us, to_us = self._batcher.from_us, self._batcher.to_us
         coverage = await asyncio.to_thread(self._collector.coverage, from_us, to_us)
         for batch in self._batcher.cut(coverage):
             self._timeline.add(batch)
-            digest.update(
+            digest.add_others(
                 encode_coverage(self._host.agent_id, row) for row in batch.header.coverage
             )
         self._seal(digest)
 
-    def _seal(self, digest: LinesDigest) -> None:
+    def _seal(self, digest: EventsDigest) -> None:
         for piece in self._timeline.seal():
             self._engine.feed(piece)
-            digest.update(map(encode_row, piece.rows))
-            self._processes.update(
-                (row["pid"], row.get("process_start_us"), row.get("process_name"))
-                for row in piece.rows
-                if "pid" in row
-            )
+            digest.add_events(of_piece(piece))
+            for table in piece.tables.values():
+                self._processes.update(np.unique(table.process).tolist())
+
+    def _count_processes(self) -> int:
+        known = self._timeline.dictionary.processes
+        named = (known[process] for process in self._processes)
+        return len({process[:3] for process in named if process.pid is not None})
 
     def _status(self) -> RunStatus:
         outcomes = self._engine.provisional(self._timeline.ledger, [self._host.agent_id])
@@ -227,7 +233,7 @@ class Assessment:
             findings=sum(len(outcome.groups) for outcome in outcomes),
         )
 
-    def _result(self, digest: LinesDigest) -> Result:
+    def _result(self, digest: EventsDigest) -> Result:
         timeline = self._timeline
         from_us, to_us = timeline.run_from_us, timeline.run_to_us
         settings = {"from_us": from_us, "max_groups": self._max_groups, "to_us": to_us}

@@ -17,8 +17,16 @@ from typer.main import get_command
 
 COMMANDS: Final = {
     "check": "Assess this host now, or judge a recording.",
-    "serve": "Collect telemetry of many hosts over MQTT, and judge assessment runs.",
+    "serve": "Collect telemetry, judge assessment runs, serve the AWS API.",
     "runs": "Start, follow, stop and read assessment runs.",
+    "targets": "Say which hosts are assessed.",
+    "templates": "Say how they are assessed, and start runs of that.",
+    "findings": "Read findings, accept risks, call issues resolved.",
+    "report": "Write the report of a run: a page, or sheets.",
+    "keys": "Make, show and revoke access keys of the AWS API.",
+    "replay": "Judge stored telemetry again, and show what differs.",
+    "schedules": "Start runs again and again, by rate or cron expression.",
+    "notify": "Tell webhooks, chat rooms and MQTT what happens.",
     "rules": "Check, show, write and explain rules.",
 }
 """Command → what it does; its module is ``analyzer.commands.<command>``."""

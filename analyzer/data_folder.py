@@ -28,6 +28,7 @@ class ServerNote(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     broker_url: str
+    api_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,80 @@ class DataFolder:
 
     @property
     def store(self) -> Path:
-        """Return the store's file."""
+        """Return the file of the store that lies in the folder."""
         return self.path / "proctor.db"
+
+    @property
+    def database_note(self) -> Path:
+        """Return the file with the URL of a database that is used instead; may name a password."""
+        return self.path / "database"
+
+    def database(self) -> Path | str:
+        """Return where the store is: a file, or the URL that was noted.
+
+        Raises:
+            DataFolderError: The note cannot be read.
+        """
+        try:
+            return self.database_note.read_text(encoding="utf-8").strip() or self.store
+        except FileNotFoundError:
+            return self.store
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataFolderError(f"cannot read {self.database_note}: {error}") from error
+
+    def note_database(self, url: str) -> None:
+        """Keep the store in another database from now on; readable by the folder's owner only.
+
+        Raises:
+            DataFolderError: It cannot be noted, or there is a store in the folder already.
+        """
+        if self.store.exists():
+            raise DataFolderError(
+                f"{self.store} is the store of this folder already; name another folder with "
+                "--data, or leave --database out"
+            )
+        draft = self.database_note.with_suffix(".new")
+        try:
+            file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(file, "w", encoding="utf-8") as text:
+                text.write(f"{url}\n")
+            draft.replace(self.database_note)
+        except OSError as error:
+            raise DataFolderError(f"cannot write {self.database_note}: {error.strerror}") from error
+
+    def has_store(self) -> bool:
+        """Tell whether a server has made its store here, or noted where it is."""
+        return self.store.exists() or self.database_note.exists()
+
+    @property
+    def runs(self) -> Path:
+        """Return the folder that has one folder per run."""
+        return self.path / "runs"
 
     @property
     def broker(self) -> Path:
         """Return the embedded broker's folder."""
         return self.path / "broker"
+
+    @property
+    def credentials(self) -> Path:
+        """Return the file of access keys, in AWS's shared-credentials format."""
+        return self.path / "credentials"
+
+    @property
+    def audit(self) -> Path:
+        """Return the file with one line per call of the API."""
+        return self.path / "audit.ndjson"
+
+    @property
+    def reports(self) -> Path:
+        """Return the folder that has one folder per run with its reports."""
+        return self.path / "reports"
+
+    @property
+    def report_key(self) -> Path:
+        """Return the file whose bytes addresses of reports are signed with."""
+        return self.path / "report.key"
 
     @property
     def note(self) -> Path:

@@ -1,4 +1,4 @@
-"""What does a look at the host's TCP sockets cost, next to psutil.net_connections?
+"""What does a look at the host's TCP sockets cost, next to psutil and pyroute2?
 
 Processes of their own hold the sockets, in a network namespace made for it (unshare). Each method
 is timed over several looks; the median counts. The last line is the cost of a socket's end.
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
-import os
+import importlib.util
 import resource
-import shutil
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -27,17 +23,15 @@ import psutil
 from agent.sensors.destroy_events import DestroyEvents
 from agent.sensors.netlink import SocketTable
 from agent.sensors.socket_owners import SocketOwners
+from benchmarks.namespaces import enter_namespace
 from benchmarks.reports import make_parser, write_report
 from rules.telemetry.clock import SystemClock
 
-ROOT = Path(__file__).resolve().parent.parent
-INSIDE = "PROCTOR_BENCH_SOCKETS_INSIDE"  # set in the process that has its own namespace
 HOLDERS = 4
 LISTENER_SOCKETS = 1
 PSUTIL = "psutil.net_connections"
+PYROUTE2 = "pyroute2, without owners"
 SHORT_CONNECTIONS = 2_000
-SIOCSIFFLAGS = 0x8914
-IFF_UP_RUNNING = 0x41
 
 
 class Cell(NamedTuple):
@@ -127,7 +121,7 @@ def methods(holder: Holder) -> dict[str, tuple[Callable[[], object], Callable[[]
     def look() -> None:
         look_without_news(owners)
 
-    return {
+    found: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "netlink listeners": (table.listeners, nothing),
         "netlink connections": (table.connections, nothing),
         "netlink + owners, nothing new": (look, nothing),
@@ -135,6 +129,19 @@ def methods(holder: Holder) -> dict[str, tuple[Callable[[], object], Callable[[]
         "netlink + owners, first look": (look_first, nothing),
         PSUTIL: (lambda: psutil.net_connections("tcp"), nothing),
     }
+    if importlib.util.find_spec("pyroute2"):
+        found[PYROUTE2] = (look_with_pyroute2, nothing)
+    return found
+
+
+def look_with_pyroute2() -> None:
+    """Dump all connections of both families, as pyroute2 does."""
+    from pyroute2 import DiagSocket
+
+    with DiagSocket() as netlink:
+        netlink.bind()
+        for family in (socket.AF_INET, socket.AF_INET6):
+            netlink.get_sock_stats(family=family)
 
 
 def measure(sockets: int, *, looks: int) -> list[Cell]:
@@ -192,23 +199,6 @@ def time_ends(connections: int) -> dict[str, float]:
         }
 
 
-def bring_loopback_up() -> None:
-    """Switch the loopback interface of the new namespace on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        request = struct.pack("16sH14x", b"lo", IFF_UP_RUNNING)
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, request)
-
-
-def enter_namespace() -> None:
-    """Run this script again in a network namespace of its own; does not return."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        sys.exit("unshare is missing (Debian: util-linux), so there is no namespace to measure in")
-    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = [unshare, "--net", *as_root, sys.executable, *sys.argv]
-    sys.exit(subprocess.call(command, env=os.environ | {INSIDE: "1", "PYTHONPATH": str(ROOT)}))
-
-
 def print_table(cells: list[Cell], ends: dict[str, float]) -> None:
     """Print the methods under each other, and how many times psutil takes longer."""
     print(f"{'sockets':>7}  {'method':<31}{'median ms':>10}{'CPU ms':>10}{'psutil x':>10}")
@@ -231,9 +221,7 @@ def main() -> None:
     if options.hold is not None:
         hold(options.hold)
         return
-    if INSIDE not in os.environ:
-        enter_namespace()
-    bring_loopback_up()
+    enter_namespace()
     sizes, looks = ((100, 5_000), 3) if options.quick else ((100, 5_000, 30_000), 7)
     cells = [cell for sockets in sizes for cell in measure(sockets, looks=looks)]
     ends = time_ends(SHORT_CONNECTIONS)

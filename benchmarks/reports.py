@@ -31,6 +31,7 @@ def write_report(
     name: str,
     *,
     machine: Mapping[str, str] | None = None,
+    arguments: str = "",
     **measured: Any,  # noqa: ANN401 (any JSON value)
 ) -> None:
     """Write what was measured, on what and how.
@@ -40,6 +41,7 @@ def write_report(
         doc: Of the benchmark; its first line is the question.
         name: Of the benchmark.
         machine: What of the machine matters beside system, cores and Python.
+        arguments: Of the command line, where they decide what is measured.
         measured: The figures, by key.
     """
     target = options.json or (None if options.quick else FOLDER / f"{name}.json")
@@ -47,7 +49,15 @@ def write_report(
         return
     report = {
         "question": (doc or "").splitlines()[0],
-        "command": f"python benchmarks/bench_{name}.py" + (" --quick" if options.quick else ""),
+        "command": " ".join(
+            part
+            for part in (
+                f"python benchmarks/bench_{name}.py",
+                "--quick" if options.quick else "",
+                arguments,
+            )
+            if part
+        ),
         "machine": {
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             "cpus": os.cpu_count(),

@@ -95,6 +95,12 @@ class ThresholdDetection(StrictModel):
     sum: Measure | None = Field(default=None, description="Sums a number column; null is 0.")
 
     @property
+    def gt(self) -> int:
+        """Return the number above which it fires."""
+        measures = (self.count, self.distinct, self.sum)
+        return next(measure.gt for measure in measures if measure is not None)
+
+    @property
     def selectors(self) -> tuple[Selector, ...]:
         """Return every selector; ``group_by`` names columns of the first."""
         return (self.select,)

@@ -47,6 +47,30 @@ def format_duration(duration_us: int) -> str:
     return f"{duration_us // UNITS_US['ms']}ms"
 
 
+def exact_duration(duration_us: int) -> str:
+    """Return a measured duration to the microsecond, such as ``1m 2.5s`` or ``0.25ms``."""
+    if duration_us < 0:
+        return f"-{exact_duration(-duration_us)}"
+    if 0 < duration_us < SECOND_US:
+        return f"{_decimal(duration_us, UNITS_US['ms'])}ms"
+    parts = []
+    rest_us = duration_us
+    for unit in ("d", "h", "m"):
+        whole, rest_us = divmod(rest_us, UNITS_US[unit])
+        if whole:
+            parts.append(f"{whole}{unit}")
+    if rest_us or not parts:
+        parts.append(f"{_decimal(rest_us, SECOND_US)}s")
+    return " ".join(parts)
+
+
 def smallest_step_us(duration_us: int) -> int:
     """Return the step by which a duration is tested: a second, or a millisecond below seconds."""
     return UNITS_US["ms"] if duration_us % SECOND_US else SECOND_US
+
+
+def _decimal(amount: int, unit: int) -> str:
+    """Return ``amount / unit`` exactly; ``unit`` is a power of ten."""
+    whole, part = divmod(amount, unit)
+    digits = f"{part:0{len(str(unit)) - 1}}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -27,23 +27,42 @@ def explain(rule: Rule, package: str) -> str:
 
 def selector_words(selector: Selector) -> list[str]:
     """Return the conditions of a selector, one a line, groups indented."""
-    lines = [_words(condition) for condition in selector.where]
+    lines = [condition_words(condition) for condition in selector.where]
     if selector.any_of:
         lines.append("and one of:" if lines else "one of:")
-        lines += [f"  - {_all_of(group)}" for group in selector.any_of]
+        lines += [f"  - {all_of_words(group)}" for group in selector.any_of]
     if selector.none_of:
         lines.append("but not:" if lines else "not:")
-        lines += [f"  - {_all_of(group)}" for group in selector.none_of]
+        lines += [f"  - {all_of_words(group)}" for group in selector.none_of]
     return lines or ["(any)"]
+
+
+def firing_words(rule: Rule) -> Iterator[str]:
+    """Yield when a rule fires, with its values, line by line."""
+    columns = ", ".join(rule.group_by)
+    yield f"Fires once per host and value of {columns}," if columns else "Fires once per host,"
+    yield from _detection(rule.detection)
+
+
+def all_of_words(group: Conditions) -> str:
+    """Return conditions that must all hold."""
+    return " and ".join(map(condition_words, group))
+
+
+def condition_words(condition: Condition) -> str:
+    """Return one condition, as it reads with its value."""
+    if condition.operator == "is_null":
+        return f"{condition.column} is {'null' if condition.value else 'not null'}"
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    shown = ", ".join("true" if v is True else "false" if v is False else str(v) for v in values)
+    return f"{condition.column} {OPERATORS[condition.operator].words} {shown}"
 
 
 def _lines(rule: Rule, package: str) -> Iterator[str]:
     yield f"{rule.id}: {rule.title}"
     yield f"{rule.severity} · package {package} · version {rule.version} · {rule.status}"
     yield ""
-    columns = ", ".join(rule.group_by)
-    yield f"Fires once per host and value of {columns}," if columns else "Fires once per host,"
-    yield from _detection(rule.detection)
+    yield from firing_words(rule)
     yield ""
     yield "Needs"
     yield from (f"  {line}" for line in _needs(rule.detection))
@@ -118,15 +137,3 @@ def _needs(detection: Detection) -> Iterator[str]:
 
 def _indented(selector: Selector) -> list[str]:
     return [f"    {line}" for line in selector_words(selector)]
-
-
-def _all_of(group: Conditions) -> str:
-    return " and ".join(map(_words, group))
-
-
-def _words(condition: Condition) -> str:
-    if condition.operator == "is_null":
-        return f"{condition.column} is {'null' if condition.value else 'not null'}"
-    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-    shown = ", ".join("true" if v is True else "false" if v is False else str(v) for v in values)
-    return f"{condition.column} {OPERATORS[condition.operator].words} {shown}"

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
@@ -179,7 +180,7 @@ class Rule(StrictModel):
         """Return the columns that tell findings of one host apart."""
         return self.detection.group_by
 
-    @property
+    @cached_property
     def identity_columns(self) -> tuple[str, ...]:
         """Return the columns that make the issue id: ``identity``, or what ``group_by`` implies.
 

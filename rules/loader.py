@@ -40,6 +40,8 @@ class Source:
 
     path: str
     document: Document
+    data: bytes
+    """The file as it is."""
 
     @property
     def stem(self) -> str:
@@ -212,7 +214,7 @@ class _Reader:
         if data is None:
             return None
         document = read_document(data)
-        source = Source(_shown(file), document)
+        source = Source(_shown(file), document, data)
         problems = [Problem(source.path, line, text) for line, text in document.problems]
         read = None
         if document.complete:

@@ -6,10 +6,14 @@ Shared by every evaluator, so that they can only differ in which rows they find.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
+from rules.buckets import MINUTE_US, Buckets, fold_minutes
 from rules.columns import Value
 from rules.telemetry.batch import Row
 from rules.telemetry.ndjson import canonical, encode_row
@@ -22,8 +26,7 @@ Key = dict[str, Value | None]
 """Value of each ``group_by`` column, in the order of the rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, gc=False):
     """One finding of a rule on a host.
 
     Attributes:
@@ -33,6 +36,13 @@ class Group:
         last_seen_us: Time of the last such row.
         evidence: The first and the last of those rows.
         and_more: Rows left out of ``evidence``; of the closing group, the same as ``count``.
+        window: From and to of what decided. threshold: the first window that crosses, (from, to];
+            sequence: the first pair, and of its ``then`` rows' pairs the closest; others: first
+            and last time of the rows that count.
+        measured: threshold: what that window holds; sequence: the time between the pair in
+            microseconds; periodic: the median gap in microseconds; others: None.
+        buckets: How many of the rows that count fall into each stretch of time; none of the
+            closing group.
     """
 
     key: Key
@@ -41,6 +51,9 @@ class Group:
     last_seen_us: int
     evidence: tuple[Row, ...]
     and_more: int
+    window: tuple[int, int]
+    measured: int | None = None
+    buckets: Buckets = ()
 
     @property
     def is_closing(self) -> bool:
@@ -48,8 +61,7 @@ class Group:
         return not self.evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one rule came to on one host.
 
     Attributes:
@@ -66,24 +78,85 @@ class Outcome:
     groups: tuple[Group, ...] = ()
 
 
-def make_group(key: Key, rows: Sequence[Row], *, shown: Sequence[Row] | None = None) -> Group:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The rows that count in one group, at least one, in numbers.
+
+    Attributes:
+        minutes: How many rows have each ``ts_us // MINUTE_US``.
+    """
+
+    count: int
+    first_seen_us: int
+    last_seen_us: int
+    minutes: Mapping[int, int]
+
+
+def make_group(
+    key: Key,
+    rows: Sequence[Row],
+    *,
+    shown: Sequence[Row] | None = None,
+    window: tuple[int, int] | None = None,
+    measured: int | None = None,
+) -> Group:
     """Return the finding that ``rows`` make, in any order and at least one.
 
     Args:
         key: Of the group.
         rows: The rows that count and give the times.
         shown: The rows to take evidence from; None = ``rows``.
+        window: What decided; None = from the first to the last of the rows that count.
+        measured: What the window holds, or the time that decided.
     """
     pool = rows if shown is None else shown
-    evidence = first_and_last(pool)
-    times = [row["ts_us"] for row in rows]
+    return group_of(
+        key,
+        count_rows(rows),
+        pool,
+        shown_count=len(pool),
+        window=window,
+        measured=measured,
+    )
+
+
+def count_rows(rows: Iterable[Row]) -> Counted:
+    """Return rows in numbers."""
+    times = [_time(row) for row in rows]
+    minutes = Counter(time // MINUTE_US for time in times)
+    return Counted(len(times), min(times), max(times), minutes)
+
+
+def group_of(
+    key: Key,
+    counted: Counted,
+    shown: Sequence[Row],
+    *,
+    shown_count: int,
+    window: tuple[int, int] | None = None,
+    measured: int | None = None,
+) -> Group:
+    """Return the finding of an evaluator that has the numbers and not every row.
+
+    Args:
+        key: Of the group.
+        counted: The rows that count.
+        shown: Rows to take evidence from, at least those that ``first_and_last`` would choose.
+        shown_count: How many there are in all.
+        window: What decided; None = from the first to the last of the rows that count.
+        measured: What the window holds, or the time that decided.
+    """
+    evidence = first_and_last(shown)
     return Group(
         key=key,
-        count=len(rows),
-        first_seen_us=min(times),
-        last_seen_us=max(times),
+        count=counted.count,
+        first_seen_us=counted.first_seen_us,
+        last_seen_us=counted.last_seen_us,
         evidence=evidence,
-        and_more=len(pool) - len(evidence),
+        and_more=shown_count - len(evidence),
+        window=window or (counted.first_seen_us, counted.last_seen_us),
+        measured=measured,
+        buckets=fold_minutes(counted.minutes),
     )
 
 
@@ -110,15 +183,22 @@ def capped(groups: Iterable[Group], max_groups: int | None = MAX_GROUPS) -> tupl
     if max_groups is None or len(ordered) <= max_groups:
         return tuple(ordered)
     rest = ordered[max_groups:]
-    closing = Group(
-        key={},
-        count=len(rest),
-        first_seen_us=rest[0].first_seen_us,
-        last_seen_us=max(group.last_seen_us for group in rest),
-        evidence=(),
-        and_more=len(rest),
-    )
+    last_us = max(group.last_seen_us for group in rest)
+    closing = closing_group(len(rest), rest[0].first_seen_us, last_us)
     return (*ordered[:max_groups], closing)
+
+
+def closing_group(count: int, first_us: int, last_us: int) -> Group:
+    """Return the group that stands for those above the cap: how many, and their times."""
+    return Group(
+        key={},
+        count=count,
+        first_seen_us=first_us,
+        last_seen_us=last_us,
+        evidence=(),
+        and_more=count,
+        window=(first_us, last_us),
+    )
 
 
 def _time(row: Row) -> int:
@@ -126,4 +206,7 @@ def _time(row: Row) -> int:
 
 
 def _canonically(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["ts_us"], encode_row(row)))
+    ordered = sorted(rows, key=_time)
+    if len(set(map(_time, ordered))) == len(ordered):
+        return ordered  # the text decides between rows of one moment alone
+    return sorted(ordered, key=lambda row: (_time(row), encode_row(row)))

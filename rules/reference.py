@@ -10,16 +10,13 @@ are separate events.
 
 from __future__ import annotations
 
-import operator
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
-from rules.columns import Value
 from rules.detection import (
     AbsenceDetection,
     Detection,
@@ -29,18 +26,26 @@ from rules.detection import (
     ThresholdDetection,
 )
 from rules.format import Rule
-from rules.outcome import MAX_GROUPS, Group, Key, Outcome, capped, make_group
-from rules.selector import Condition, Selector
+from rules.matching import (
+    RowsByKind,
+    Values,
+    by_group,
+    group_values,
+    key_of,
+    match_key,
+    matches,
+    selected,
+)
+from rules.outcome import MAX_GROUPS, Group, Outcome, capped, make_group
+from rules.pace import pace_of
+from rules.selector import Selector
 from rules.telemetry.batch import Row
 from rules.telemetry.ledger import Ledger
+from rules.verdict import conclude
 from rules.watched import watched
+from rules.windows import windows
 
 __all__ = ["Group", "Outcome", "group_rows", "judge", "matches"]
-
-RowsByKind = Mapping[str, Sequence[Row]]
-_Values = tuple[Value | None, ...]
-_PPM: Final = 1_000_000  # shares in a rule have at most six digits, so they are whole millionths
-_STEADY_OF_TEN: Final = 9  # of ten gaps that many must be close to the median
 
 
 def judge(
@@ -53,10 +58,6 @@ def judge(
 ) -> Outcome:
     """Return what a rule comes to on one host.
 
-    Findings stand whatever the coverage, except those of absence: they are only claimed where
-    ``min_coverage`` of the run was watched. Without findings the host is clean if half of the run
-    was watched, else the rule was not evaluated.
-
     Args:
         rule: The rule.
         agent_id: The host.
@@ -65,14 +66,9 @@ def judge(
         max_groups: Cap of groups; None lifts it.
     """
     seen = watched(rule.detection, agent_id, ledger)
-    if seen.reason is not None and isinstance(rule.detection, AbsenceDetection):
-        return Outcome(rule.id, agent_id, "not_evaluated", seen.reason, seen.coverage)
-    groups = capped(_fired(rule.detection, rows_by_kind), max_groups)
-    if groups:
-        return Outcome(rule.id, agent_id, "findings", None, seen.coverage, groups)
-    if seen.reason is not None:
-        return Outcome(rule.id, agent_id, "not_evaluated", seen.reason, seen.coverage)
-    return Outcome(rule.id, agent_id, "clean", None, seen.coverage)
+    return conclude(
+        rule, agent_id, seen, lambda: capped(_fired(rule.detection, rows_by_kind), max_groups)
+    )
 
 
 def group_rows(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
@@ -81,68 +77,6 @@ def group_rows(rows: Iterable[Row]) -> dict[str, dict[str, list[Row]]]:
     for row in rows:
         grouped[row["agent_id"]][row["telemetry"]].append(row)
     return grouped
-
-
-def matches(selector: Selector, row: Row) -> bool:
-    """Tell whether a selector accepts a row.
-
-    All of ``where`` must hold, one group of ``any_of`` if there are any, and no group of
-    ``none_of``. A null column satisfies no operator but ``is_null``, so a null in ``none_of`` does
-    not exclude a row.
-    """
-    return (
-        row["telemetry"] == selector.telemetry
-        and _all_hold(selector.where, row)
-        and (not selector.any_of or any(_all_hold(group, row) for group in selector.any_of))
-        and not any(_all_hold(group, row) for group in selector.none_of)
-    )
-
-
-def _all_hold(conditions: Iterable[Condition], row: Row) -> bool:
-    return all(_holds(condition, row.get(condition.column)) for condition in conditions)
-
-
-def _holds(condition: Condition, value: Value | None) -> bool:
-    if condition.operator == "is_null":
-        return (value is None) is condition.value
-    return value is not None and _COMPARE[condition.operator](value, condition.value)
-
-
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "in": lambda value, listed: value in listed,
-    "not_in": lambda value, listed: value not in listed,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-    "starts_with": str.startswith,
-    "ends_with": str.endswith,
-}
-"""Meaning of every operator but ``is_null`` on a value that is there. Text compares exactly."""
-
-
-def _selected(selector: Selector, rows_by_kind: RowsByKind) -> list[Row]:
-    return [row for row in rows_by_kind.get(selector.telemetry, ()) if matches(selector, row)]
-
-
-def _by_group(detection: Detection, rows: Iterable[Row]) -> list[tuple[Key, list[Row]]]:
-    """Return rows by the values of ``group_by``, where null is a value like any other."""
-    groups: dict[_Values, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(map(row.get, detection.group_by))].append(row)
-    return [(_key(detection, values), grouped) for values, grouped in groups.items()]
-
-
-def _key(detection: Detection, values: _Values) -> Key:
-    return dict(zip(detection.group_by, values, strict=True))
-
-
-def _match_key(detection: AbsenceDetection | SequenceDetection, row: Row) -> _Values | None:
-    """Return the values of ``match_on``; None where one is null, which proves nothing."""
-    key = tuple(row.get(name) for name in detection.match_on)
-    return None if None in key else key
 
 
 def _fired(detection: Detection, rows_by_kind: RowsByKind) -> list[Group]:
@@ -160,110 +94,99 @@ def _fired(detection: Detection, rows_by_kind: RowsByKind) -> list[Group]:
 
 def _event(detection: EventDetection, rows_by_kind: RowsByKind) -> list[Group]:
     """Fire for each group with at least one selected row."""
-    selected = _selected(detection.select, rows_by_kind)
-    return [make_group(key, rows) for key, rows in _by_group(detection, selected)]
+    rows = selected(detection.select, rows_by_kind)
+    return [make_group(key, grouped) for key, grouped in by_group(detection, rows)]
 
 
 def _threshold(detection: ThresholdDetection, rows_by_kind: RowsByKind) -> list[Group]:
-    """Fire for each group with a crossing window; the rows inside such windows count."""
-    selected = _selected(detection.select, rows_by_kind)
-    crossing = (
-        (key, _rows_in_crossing_windows(detection, rows))
-        for key, rows in _by_group(detection, selected)
-    )
-    return [make_group(key, rows) for key, rows in crossing if rows]
+    """Fire for each group with a crossing window; the rows inside such windows count.
 
-
-def _rows_in_crossing_windows(detection: ThresholdDetection, rows: list[Row]) -> list[Row]:
-    """Return the rows inside at least one window (t - within, t] that crosses, t a row's time.
-
-    A window holds all rows of its last moment: equal times are in the same window.
+    The first such window decides, and what it holds is measured.
     """
+    rows = selected(detection.select, rows_by_kind)
+    crossings = (
+        (key, _crossing_windows(detection, grouped)) for key, grouped in by_group(detection, rows)
+    )
+    return [
+        make_group(key, crossing.rows, window=crossing.window, measured=crossing.measured)
+        for key, crossing in crossings
+        if crossing is not None
+    ]
+
+
+class _Crossing(NamedTuple):
+    """The rows inside at least one crossing window; the first such window and what it holds."""
+
+    rows: list[Row]
+    window: tuple[int, int]
+    measured: int
+
+
+def _crossing_windows(detection: ThresholdDetection, rows: list[Row]) -> _Crossing | None:
+    """Return what is inside the windows that cross, or None."""
     ordered = sorted(rows, key=_time)
-    tally = _Tally(detection)
-    crossing: list[Row] = []
-    start = taken = 0  # ordered[start:end + 1] is the window; rows before `taken` are in crossing
-    for end, row in enumerate(ordered):
-        tally.change(row, 1)
-        while ordered[start]["ts_us"] <= row["ts_us"] - detection.within_us:
-            tally.change(ordered[start], -1)
-            start += 1
-        is_last_of_moment = end + 1 == len(ordered) or ordered[end + 1]["ts_us"] > row["ts_us"]
-        if is_last_of_moment and tally.crosses:
-            crossing += ordered[max(start, taken) : end + 1]
-            taken = end + 1
+    crossing: _Crossing | None = None
+    taken = 0  # rows before it are in ``crossing``
+    for window in windows(detection, ordered):
+        if window.measured > detection.gt:
+            if crossing is None:
+                crossing = _Crossing([], window.span, window.measured)
+            crossing.rows.extend(ordered[max(window.start, taken) : window.stop])
+            taken = window.stop
     return crossing
-
-
-class _Tally:
-    """What a threshold measures, of the rows that are in the window."""
-
-    def __init__(self, detection: ThresholdDetection) -> None:
-        measures = (detection.count, detection.distinct, detection.sum)
-        self._limit = next(measure.gt for measure in measures if measure is not None)
-        self._detection = detection
-        self._total = 0
-        self._values: Counter[Value] = Counter()
-
-    def change(self, row: Row, by: int) -> None:
-        """Let a row in (1) or out (-1)."""
-        detection = self._detection
-        if detection.distinct is not None:
-            value = row.get(detection.distinct.column)
-            if value is not None:  # null is no value
-                self._values[value] += by
-                if not self._values[value]:
-                    del self._values[value]
-            self._total = len(self._values)
-        elif detection.sum is not None:
-            self._total += by * (row.get(detection.sum.column) or 0)  # null is 0
-        else:
-            self._total += by
-
-    @property
-    def crosses(self) -> bool:
-        """Tell whether the window holds more than it may."""
-        return self._total > self._limit
 
 
 def _absence(detection: AbsenceDetection, rows_by_kind: RowsByKind) -> list[Group]:
     """Fire for each group with a selected row whose match key no ``unless`` row of the run has."""
-    used = {_match_key(detection, row) for row in _selected(detection.unless, rows_by_kind)}
-    unmatched = [
+    rows = unmatched(detection, rows_by_kind)
+    return [make_group(key, grouped) for key, grouped in by_group(detection, rows)]
+
+
+def unmatched(detection: AbsenceDetection, rows_by_kind: RowsByKind) -> list[Row]:
+    """Return selected rows whose match key no ``unless`` row has."""
+    used = {match_key(detection, row) for row in selected(detection.unless, rows_by_kind)}
+    return [
         row
-        for row in _selected(detection.select, rows_by_kind)
-        if (key := _match_key(detection, row)) is not None and key not in used
+        for row in selected(detection.select, rows_by_kind)
+        if (key := match_key(detection, row)) is not None and key not in used
     ]
-    return [make_group(key, rows) for key, rows in _by_group(detection, unmatched)]
 
 
 def _sequence(detection: SequenceDetection, rows_by_kind: RowsByKind) -> list[Group]:
     """Fire for each group with a ``then`` row t and a ``first`` row f: f < t <= f + within.
 
-    The ``then`` rows of such pairs count; both rows of each pair are evidence, each row once.
+    The ``then`` rows of such pairs count; both rows of each pair are evidence, each row once. The
+    first of those ``then`` rows decides, with the ``first`` row closest before it.
     """
-    firsts: dict[_Values | None, list[_Place]] = defaultdict(list)
+    firsts: dict[Values | None, list[_Place]] = defaultdict(list)
     for place, row in _placed(detection.first, rows_by_kind):
-        firsts[_match_key(detection, row)].append(place)
+        firsts[match_key(detection, row)].append(place)
     firsts.pop(None, None)
-    groups: dict[_Values, _Pairs] = defaultdict(_Pairs)
+    groups: dict[Values, _Pairs] = defaultdict(_Pairs)
     for place, row in _placed(detection.then, rows_by_kind):
-        match_key = _match_key(detection, row)
-        before = firsts.get(match_key, [])
+        key = match_key(detection, row)
+        before = firsts.get(key, [])
         start = bisect_left(before, place.ts_us - detection.within_us, key=_place_time)
         end = bisect_left(before, place.ts_us, key=_place_time)
         if start < end:
-            pairs = groups[tuple(map(row.get, detection.group_by))]
+            pairs = groups[group_values(detection, row)]
             pairs.thens.append(row)
             # Times only grow, so firsts before the end of an earlier pair are in already.
-            start = max(start, pairs.taken[match_key])
+            start = max(start, pairs.taken[key])
             pairs.rows.update(
                 (first, rows_by_kind[first.kind][first.position]) for first in before[start:end]
             )
             pairs.rows[place] = row
-            pairs.taken[match_key] = end
+            pairs.taken[key] = end
+            pairs.met.append((place.ts_us, place.ts_us - before[end - 1].ts_us))
     return [
-        make_group(_key(detection, values), pairs.thens, shown=list(pairs.rows.values()))
+        make_group(
+            key_of(detection, values),
+            pairs.thens,
+            shown=list(pairs.rows.values()),
+            window=(pairs.first[0] - pairs.first[1], pairs.first[0]),
+            measured=pairs.first[1],
+        )
         for values, pairs in groups.items()
     ]
 
@@ -282,7 +205,14 @@ class _Pairs:
 
     thens: list[Row] = field(default_factory=list)
     rows: dict[_Place, Row] = field(default_factory=dict)
-    taken: Counter[_Values | None] = field(default_factory=Counter)
+    taken: Counter[Values | None] = field(default_factory=Counter)
+    met: list[tuple[int, int]] = field(default_factory=list)
+    """When each ``then`` row came, and how soon after the closest ``first`` row."""
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """Return the first of those that were met; of several at one moment, the closest."""
+        return min(self.met)
 
 
 def _placed(selector: Selector, rows_by_kind: RowsByKind) -> list[tuple[_Place, Row]]:
@@ -300,28 +230,15 @@ def _placed(selector: Selector, rows_by_kind: RowsByKind) -> list[tuple[_Place, 
 
 def _periodic(detection: PeriodicDetection, rows_by_kind: RowsByKind) -> list[Group]:
     """Fire for each group whose rows come at a steady pace over the whole run."""
-    selected = _selected(detection.select, rows_by_kind)
+    paces = (
+        (key, rows, pace_of(detection, [row["ts_us"] for row in rows]))
+        for key, rows in by_group(detection, selected(detection.select, rows_by_kind))
+    )
     return [
-        make_group(key, rows)
-        for key, rows in _by_group(detection, selected)
-        if _is_periodic(detection, sorted({row["ts_us"] for row in rows}))
+        make_group(key, rows, measured=pace.median_us)
+        for key, rows, pace in paces
+        if pace.fires(detection)
     ]
-
-
-def _is_periodic(detection: PeriodicDetection, times_us: list[int]) -> bool:
-    """Tell whether distinct times are enough, and steady, and of a wanted pace.
-
-    The median of an even number of gaps is the lower middle one.
-    """
-    if len(times_us) < detection.at_least:
-        return False
-    gaps = sorted(later - earlier for earlier, later in pairwise(times_us))
-    median = gaps[(len(gaps) - 1) // 2]
-    if not detection.every.min_us <= median <= detection.every.max_us:
-        return False
-    allowed = round(detection.jitter * _PPM) * median
-    steady = sum(abs(gap - median) * _PPM <= allowed for gap in gaps)
-    return steady * 10 >= len(gaps) * _STEADY_OF_TEN
 
 
 def _time(row: Row) -> int:

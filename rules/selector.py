@@ -7,7 +7,7 @@ its place. Conditions and their meaning for nulls are defined in ``rules.referen
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -75,23 +75,17 @@ class Selector:
     where: Conditions = ()
     any_of: tuple[Conditions, ...] = ()
     none_of: tuple[Conditions, ...] = ()
+    pinned: Mapping[str, frozenset[object]] = field(init=False, repr=False, compare=False)
+    """The columns that ``where`` confines, each with the only values it accepts."""
+
+    def __post_init__(self) -> None:
+        """Note what is pinned: every verdict asks."""
+        object.__setattr__(self, "pinned", _pinned(self.where))
 
     @property
     def kind(self) -> Kind:
         """Return the declaration of the telemetry kind."""
         return KINDS[self.telemetry]
-
-    @property
-    def pinned(self) -> dict[str, frozenset[object]]:
-        """Return the columns that ``where`` confines, each with the only values it accepts."""
-        pinned: dict[str, frozenset[object]] = {}
-        for condition in self.where:
-            if condition.operator not in ("eq", "in"):
-                continue
-            value = condition.value
-            values = frozenset(value if isinstance(value, tuple) else (value,))
-            pinned[condition.column] = pinned.get(condition.column, values) & values
-        return pinned
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -108,6 +102,16 @@ class Selector:
         """Leave a mark that ``rules.schema`` replaces by the schema of selectors."""
         del schema, handler
         return {"x-selector": True}
+
+
+def _pinned(where: Conditions) -> dict[str, frozenset[object]]:
+    pinned: dict[str, frozenset[object]] = {}
+    for condition in where:
+        if condition.operator in ("eq", "in"):
+            value = condition.value
+            values = frozenset(value if isinstance(value, tuple) else (value,))
+            pinned[condition.column] = pinned.get(condition.column, values) & values
+    return pinned
 
 
 SELECTOR_KEYS: Final = ("telemetry", "where", "any_of", "none_of")

@@ -6,11 +6,9 @@ In: the ``summary`` of a rule and a group that fired. Out: a sentence for people
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from rules.columns import Value
 from rules.format import Rule
 from rules.outcome import Group
 
@@ -35,17 +33,18 @@ def summary_of(rule: Rule, group: Group) -> str:
     """
     if group.is_closing:
         return f"{group.count} more findings of this rule on this host"
-    values: dict[str, Value | None] = {
-        **group.key,
-        "count": group.count,
-        "first_seen": _time(group.first_seen_us),
-        "last_seen": _time(group.last_seen_us),
-    }
-    return _PLACEHOLDER.sub(lambda match: _text(values, match[1]), rule.summary)
+    return _PLACEHOLDER.sub(lambda match: _text(group, match[1]), rule.summary)
 
 
-def _text(values: Mapping[str, Value | None], name: str) -> str:
-    value = values.get(name)
+def _text(group: Group, name: str) -> str:
+    """Return what stands for a name; columns of a group have none of our own names."""
+    if name == "count":
+        return str(group.count)
+    if name == "first_seen":
+        return _time(group.first_seen_us)
+    if name == "last_seen":
+        return _time(group.last_seen_us)
+    value = group.key.get(name)
     if isinstance(value, bool):
         return "true" if value else "false"
     return "unknown" if value is None else str(value)

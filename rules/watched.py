@@ -6,12 +6,13 @@ nothing may be concluded from silence, a reason for the operator.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
 from rules.detection import AbsenceDetection, Detection
 from rules.selector import Selector
-from rules.telemetry.ledger import Ledger
+from rules.telemetry.ledger import Ledger, rounded_share
 from rules.telemetry.sight import PARTIAL_SIGHT, Pinned
 
 CLEAN_NEEDS: Final = 0.5  # share of the run below which silence says nothing
@@ -35,6 +36,48 @@ def watched(detection: Detection, agent_id: str, ledger: Ledger) -> Watched:
     parts = [_part(detection, selector, agent_id, ledger) for selector in detection.selectors]
     reasons = dict.fromkeys(part.reason for part in parts if part.reason is not None)
     return Watched(min(part.coverage for part in parts), "; ".join(reasons) or None)
+
+
+def need_of(detection: Detection) -> Hashable:
+    """Return what ``watched`` looks at: detections of equal needs have been watched alike."""
+    absence = isinstance(detection, AbsenceDetection)
+    share = detection.min_coverage if isinstance(detection, AbsenceDetection) else CLEAN_NEEDS
+    return absence, share, tuple(map(_confinement, detection.selectors))
+
+
+def _confinement(selector: Selector) -> Hashable:
+    """Return the kind of a selector, and what decides which sensors see its rows."""
+    kind = selector.telemetry
+    columns = {
+        column for (_, seen), sight in PARTIAL_SIGHT.items() if seen == kind for column in sight
+    }
+    return kind, frozenset(
+        (column, values) for column, values in selector.pinned.items() if column in columns
+    )
+
+
+class Sight:
+    """When a host was watched for what a rule needs, for questions about parts of the run."""
+
+    def __init__(self, detection: Detection, agent_id: str, ledger: Ledger) -> None:
+        """Look it up once for all questions about one rule and host."""
+        self._run = (ledger.from_us, ledger.to_us)
+        absence = isinstance(detection, AbsenceDetection)
+        self.watched = [
+            ledger.watched(agent_id, part.telemetry, absence=absence, pinned=part.pinned)
+            for part in detection.selectors
+        ]
+        """For each selector, in the order of ``detection.selectors``."""
+
+    def share(self, window: tuple[int, int]) -> float:
+        """Return the share of a window that was watched, of two kinds the smaller.
+
+        What lies outside of the run does not count, and a moment is one microsecond long.
+        """
+        from_us = min(max(window[0], self._run[0]), self._run[1] - 1)
+        to_us = max(min(window[1], self._run[1]), from_us + 1)
+        part = min(seen.within(from_us, to_us) for seen in self.watched)
+        return rounded_share(part, to_us - from_us)
 
 
 def _part(detection: Detection, selector: Selector, agent_id: str, ledger: Ledger) -> Watched:
@@ -61,15 +104,15 @@ def _not_collected(selector: Selector, agent_id: str, ledger: Ledger) -> str:
         return f"{kind} was not collected on this host{_causes(agent_id, kind, ledger)}"
     return (
         f"no sensor of this host can see the {kind} rows that this rule asks for "
-        f"({'; '.join(_sights(kind))}){_causes(agent_id, kind, ledger)}"
+        f"({'; '.join(_sights(agent_id, kind, ledger))}){_causes(agent_id, kind, ledger)}"
     )
 
 
-def _sights(kind: str) -> list[str]:
+def _sights(agent_id: str, kind: str, ledger: Ledger) -> list[str]:
     return [
-        f"{sensor} sees only rows where {_confined(sight)}"
-        for (sensor, seen), sight in PARTIAL_SIGHT.items()
-        if seen == kind
+        f"{sensor} sees only rows where {_confined(PARTIAL_SIGHT[sensor, kind])}"
+        for sensor in ledger.sensors(agent_id, kind)
+        if (sensor, kind) in PARTIAL_SIGHT
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 
 from agent.crew import SensorReport
@@ -40,6 +41,7 @@ class ScriptedCollector:
         self._wanted: frozenset[str] = frozenset()
         self._drained_us: int | None = None
         self._on_wait = on_wait
+        self._woken = asyncio.Event()
 
     async def start(self, kinds: frozenset[str]) -> None:
         self.started.append(kinds)
@@ -53,10 +55,19 @@ class ScriptedCollector:
 
     async def wait(self, timeout_s: float) -> None:
         if self._on_wait is None:
-            await asyncio.sleep(timeout_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._woken.wait()
+            self._woken.clear()
         else:
             self._on_wait(timeout_s)
             await asyncio.sleep(0)
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def catch_up(self) -> None:
+        """Nothing waits: the script tells everything with ``drain``."""
 
     def drain(self) -> list[Event]:
         if self.fault is not None:
@@ -79,6 +90,8 @@ class ScriptedCollector:
 
     def collected(self) -> tuple[str, ...]:
         return tuple(sorted(self._wanted & self._kinds))
+
+    is_throttled = False
 
     def reports(self) -> list[SensorReport]:
         return [SensorReport(SENSOR, tuple(sorted(self._kinds)), "on", "script", "", "", ())]

@@ -1,6 +1,7 @@
 """The recording that golden results are made from, and what it is judged by."""
 
 import gzip
+import io
 import json
 import random
 from collections.abc import Sequence
@@ -8,10 +9,10 @@ from pathlib import Path
 
 import zstandard
 
-from analyzer.recorded import judge_recording
-from analyzer.results import Result
+from analyzer.recording import parse_recorded
+from analyzer.recording.judgement import judge_recording
+from analyzer.results.document import Result
 from rules.loader import Package, load_packages
-from rules.telemetry.recording import parse_recording
 
 FOLDER = Path(__file__).parent / "fixtures" / "recordings"
 TWO_HOSTS = FOLDER / "two-hosts.ndjson"
@@ -40,8 +41,9 @@ def judged(
     max_groups: int | None = 100,
 ) -> Result:
     encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in encoded)
     return judge_recording(
-        parse_recording(encoded, lenient=lenient),
+        parse_recorded(io.BytesIO(data), lenient=lenient),
         packages() if rules is None else rules,
         lenient=lenient,
         max_groups=max_groups,

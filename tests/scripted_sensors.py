@@ -23,6 +23,7 @@ class ScriptedSensor:
         self.stop_error: Exception | None = None
         self.cpu_s = 0.0
         self.interval_s = 0.0
+        self.fileno: int | None = None
         self.log: list[str] = []
 
     def probe(self) -> Capability:
@@ -37,7 +38,7 @@ class ScriptedSensor:
             raise self.start_error
 
     def wake(self) -> Wake:
-        return Wake(self.tools.clock.monotonic_s() + self.interval_s)
+        return Wake(self.tools.clock.monotonic_s() + self.interval_s, self.fileno)
 
     def drain(self) -> list[Observation]:
         time.sleep(0.0005)  # it is always due, and leaves others some time

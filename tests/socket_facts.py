@@ -4,7 +4,14 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.sensors.observations import ConnectionsSeen, ListenersSeen, SocketsClosed
+from agent.sensors.observations import (
+    ConnectionsSeen,
+    KernelChanges,
+    ListenersSeen,
+    ProcessChange,
+    SocketChange,
+    SocketsClosed,
+)
 from agent.sensors.socket_rows import ClosedSocket, SocketRow, TcpState, Transport
 from rules.telemetry.event import Event, Process
 
@@ -85,6 +92,58 @@ def end(
     received: int | None = None,
 ) -> ClosedSocket:
     return ClosedSocket(socket.AF_INET, *local, *remote, cookie, established, sent, received)
+
+
+class Told:
+    """What the kernel tells of one socket, step by step; times in seconds."""
+
+    def __init__(
+        self,
+        local: tuple[str, int],
+        remote: tuple[str, int],
+        *,
+        socket: int = 0xA000,
+        process: Process | None = None,
+    ) -> None:
+        self.local = local
+        self.remote = remote
+        self.socket = socket
+        self.process = process
+
+    def step(self, at_s: float, old: int, new: int, *, by_holder: bool = False) -> SocketChange:
+        process = self.process if by_holder else None
+        ends = (*self.local, *self.remote)
+        return SocketChange(round(at_s * S), self.socket, old, new, *ends, process)
+
+    def connect(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.CLOSE, TcpState.SYN_SENT, by_holder=True)
+
+    def connected(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.SYN_SENT, TcpState.ESTABLISHED)
+
+    def accepted(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.SYN_RECV, TcpState.ESTABLISHED)
+
+    def shut(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.ESTABLISHED, TcpState.FIN_WAIT1, by_holder=True)
+
+    def gone(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.FIN_WAIT2, TcpState.CLOSE)
+
+    def listen(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.CLOSE, TcpState.LISTEN, by_holder=True)
+
+    def unlisten(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.LISTEN, TcpState.CLOSE)
+
+    def abort(self, at_s: float) -> SocketChange:
+        return self.step(at_s, TcpState.ESTABLISHED, TcpState.CLOSE, by_holder=True)
+
+
+def told(
+    at_s: float, *changes: SocketChange | ProcessChange, is_first: bool = False
+) -> KernelChanges:
+    return KernelChanges(round(at_s * S), "perf", changes, is_first)
 
 
 def columns(events: Sequence[Event], *names: str) -> list[tuple[Any, ...]]:

@@ -150,10 +150,52 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="How long a stopping agent waits for the acks of its last batches.",
         ),
     ] = 3.0
+    packets: Annotated[
+        bool,
+        Meta(
+            description="Read the start of each flow of this host: TLS hellos, DNS answers, "
+            "metadata requests, protocols. No payload is stored or sent."
+        ),
+    ] = True
+    perf: Annotated[
+        bool,
+        Meta(
+            description="Hear from the kernel of each connection and program (perf events), "
+            "where it allows that."
+        ),
+    ] = True
+    perf_ring_bytes: Annotated[
+        int,
+        Meta(
+            ge=64 << 10,
+            le=1 << 30,
+            extra=_unit("bytes"),
+            description="Memory in which the kernel keeps events until they are read, all CPUs "
+            "together; each has at least 64 KiB and at most 2 MiB.",
+        ),
+    ] = 4 * MEBIBYTE
     probe: Annotated[
         bool,
         Meta(description="Ask this host's own TLS listeners for their versions and certificates."),
     ] = True
+    cpu_ceiling_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=6400,
+            extra=_unit("% of one core"),
+            description="CPU time above which less is observed, step by step; 0 = no ceiling.",
+        ),
+    ] = 5.0
+    memory_ceiling_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 40,
+            extra=_unit("bytes"),
+            description="Resident memory above which less is observed; 0 = no ceiling.",
+        ),
+    ] = 64 * MEBIBYTE
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level of log lines.")
     ] = "info"

@@ -7,50 +7,36 @@ that is known by then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agent.correlate.connection_rows import (
+    Connection,
+    Ends,
+    closed_row,
+    ends_of_closed,
+    ends_of_row,
+    opened_row,
+)
 from agent.correlate.listeners import is_known
 from agent.sensors.observations import owner_key
 from agent.sensors.socket_rows import TcpState
-from rules.telemetry.event import Event
 
 if TYPE_CHECKING:
     from collections import Counter
 
     from agent.correlate.listeners import ListenerTable
-    from agent.sensors.observations import ConnectionsSeen, Listener
+    from agent.sensors.observations import ConnectionsSeen
     from agent.sensors.own_connections import OwnConnections
     from agent.sensors.sensor import Loss
     from agent.sensors.socket_rows import ClosedSocket, SocketRow, Transport
-    from rules.telemetry.event import Process
+    from rules.telemetry.event import Event, Process
 
 MAX_CONNECTIONS: Final = 50_000  # open at a time, about 0.5 KB each; above: lost as ``table_full``
 _NOT_YET: Final = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECV})
 _POLLS_UNTIL_GONE: Final = 2  # the kernel's notice may come a moment after the socket has left
 _MAX_CONCLUDED: Final = 4_096  # ends concluded from polls, whose notice may still come
 
-_Key: TypeAlias = "int | _Ends"
-
-
-class _Ends(NamedTuple):
-    protocol: Transport
-    local_address: str
-    local_port: int
-    remote_address: str | None
-    remote_port: int | None
-
-
-@dataclass(slots=True)
-class _Connection:
-    ends: _Ends
-    source: str
-    is_inbound: bool
-    opened_us: int
-    is_start_known: bool
-    process: Process | None
-    listener: Listener | None
-    missed_polls: int = 0
+_Key: TypeAlias = int | Ends
 
 
 class ConnectionTable:
@@ -62,14 +48,16 @@ class ConnectionTable:
         own: OwnConnections,
         lost: Counter[Loss],
         *,
+        closers: dict[Ends, Process] | None = None,
         limit: int = MAX_CONNECTIONS,
     ) -> None:
         self._listeners = listeners
         self._own = own
         self._lost = lost
+        self._closers = {} if closers is None else closers
         self._limit = limit
-        self._open: dict[Transport, dict[_Key, _Connection]] = {"tcp": {}, "udp": {}}
-        self._lingering: set[_Ends] = set()
+        self._open: dict[Transport, dict[_Key, Connection]] = {"tcp": {}, "udp": {}}
+        self._lingering: set[Ends] = set()
         self._ends_were_told = False
         self._concluded: dict[_Key, int] = {}
         self._known: set[Transport] = set()
@@ -103,7 +91,7 @@ class ConnectionTable:
             if row.state == TcpState.TIME_WAIT and seen.protocol == "tcp":
                 lingering.append(row)
                 continue
-            key = row.cookie or _ends_of(row, seen.protocol)
+            key = row.cookie or ends_of_row(row, seen.protocol)
             present.add(key)
             known = table.get(key)
             if known is not None:
@@ -112,7 +100,7 @@ class ConnectionTable:
                 continue
             elif len(events) < room:
                 connection = table[key] = self._new(row, seen, is_start_known=not is_first)
-                events.append(_opened(connection, seen.ts_us))
+                events.append(opened_row(connection, seen.ts_us))
             else:
                 refused += 1
         self._refuse(seen.protocol, refused)
@@ -124,6 +112,10 @@ class ConnectionTable:
         self._lost["connection", "table_full"] += max(0, growth)
         self._refused[protocol] = refused
 
+    def is_known(self, cookie: int) -> bool:
+        """Tell whether a poll has shown this socket as a connection."""
+        return cookie in self._open["tcp"] or cookie in self._concluded
+
     def close(self, closed: ClosedSocket, *, source: str, ts_us: int) -> list[Event]:
         """Take in that the kernel destroyed a socket; return its last event, or both of them."""
         is_own = self._own.settle(closed)
@@ -134,11 +126,11 @@ class ConnectionTable:
             return []  # two polls have told that already
         events: list[Event] = []
         if connection is None:
-            ends = _Ends("tcp", closed.local_address, closed.local_port, *_remote_end(closed))
-            connection = self._unseen(ends, source, ts_us)
-            events.append(_opened(connection, ts_us))
+            connection = self._unseen(ends_of_closed(closed), source, ts_us)
+            events.append(opened_row(connection, ts_us))
+        self._learn_closer(connection)
         events.append(
-            _closed(
+            closed_row(
                 connection,
                 ts_us,
                 bytes_sent=closed.bytes_sent,
@@ -147,10 +139,15 @@ class ConnectionTable:
         )
         return events
 
+    def _learn_closer(self, connection: Connection) -> None:
+        closer = self._closers.pop(connection.ends, None)
+        if closer is not None:
+            connection.process, connection.grade = closer, "exact"
+
     def announce(self, ts_us: int) -> list[Event]:
         """Return every open connection as opened, for somebody who has heard nothing yet."""
         return [
-            _opened(connection, ts_us)
+            opened_row(connection, ts_us)
             for table in self._open.values()
             for connection in table.values()
         ]
@@ -160,10 +157,10 @@ class ConnectionTable:
             return False
         return not self._own.owns(row, seen.ts_us)
 
-    def _new(self, row: SocketRow, seen: ConnectionsSeen, *, is_start_known: bool) -> _Connection:
+    def _new(self, row: SocketRow, seen: ConnectionsSeen, *, is_start_known: bool) -> Connection:
         listener = self._listeners.match(seen.protocol, row.local_address, row.local_port)
-        return _Connection(
-            ends=_ends_of(row, seen.protocol),
+        return Connection(
+            ends=ends_of_row(row, seen.protocol),
             source=seen.source,
             is_inbound=listener is not None,
             opened_us=seen.ts_us,
@@ -172,10 +169,10 @@ class ConnectionTable:
             listener=listener,
         )
 
-    def _unseen(self, ends: _Ends, source: str, ts_us: int) -> _Connection:
+    def _unseen(self, ends: Ends, source: str, ts_us: int) -> Connection:
         """Return a connection that lived between two polls: its start and process are unknown."""
         listener = self._listeners.match(ends.protocol, ends.local_address, ends.local_port)
-        return _Connection(
+        return Connection(
             ends=ends,
             source=source,
             is_inbound=listener is not None,
@@ -197,12 +194,12 @@ class ConnectionTable:
             return events
         open_ends = {connection.ends for connection in self._open["tcp"].values()}
         for row in lingering:
-            ends = _ends_of(row, "tcp")
+            ends = ends_of_row(row, "tcp")
             self._lingering.add(ends)
             is_told = ends in before or ends in open_ends
             if is_news and not is_told and not self._own.owns(row, seen.ts_us):
                 connection = self._unseen(ends, seen.source, seen.ts_us)
-                events += [_opened(connection, seen.ts_us), _closed(connection, seen.ts_us)]
+                events += [opened_row(connection, seen.ts_us), closed_row(connection, seen.ts_us)]
         return events
 
     def _gone(self, present: set[_Key], seen: ConnectionsSeen) -> list[Event]:
@@ -211,74 +208,16 @@ class ConnectionTable:
         for key in [key for key in table if key not in present]:
             table[key].missed_polls += 1
             if not seen.ends_are_told or table[key].missed_polls >= _POLLS_UNTIL_GONE:
-                events.append(_closed(table.pop(key), seen.ts_us))
+                connection = table.pop(key)
+                self._learn_closer(connection)
+                events.append(closed_row(connection, seen.ts_us))
                 self._concluded[key] = seen.ts_us
         while len(self._concluded) > _MAX_CONCLUDED:
             del self._concluded[next(iter(self._concluded))]
         return events
 
 
-def _ends_of(row: SocketRow, protocol: Transport) -> _Ends:
-    return _Ends(protocol, row.local_address, row.local_port, row.remote_address, row.remote_port)
-
-
-def _remote_end(closed: ClosedSocket) -> tuple[str | None, int | None]:
-    """Return the peer; nothing where this host aborted the connection and the kernel forgot it."""
-    if closed.remote_port == 0:
-        return None, None
-    return closed.remote_address, closed.remote_port
-
-
-def _learn_owner(connection: _Connection, row: SocketRow, seen: ConnectionsSeen) -> None:
+def _learn_owner(connection: Connection, row: SocketRow, seen: ConnectionsSeen) -> None:
     connection.missed_polls = 0
     if not is_known(connection.process):
         connection.process = seen.owners.get(owner_key(row), connection.process)
-
-
-def _attribute(connection: _Connection) -> tuple[str, Process | None]:
-    """Return grade and process: the socket's holder, else the listener's, else the user at most."""
-    if is_known(connection.process):
-        return "polled", connection.process
-    listening = connection.listener.process if connection.listener is not None else None
-    if is_known(listening):
-        return "listener", listening
-    return "unknown", connection.process or listening
-
-
-def _opened(connection: _Connection, ts_us: int) -> Event:
-    return _event(connection, ts_us, {"state": "opened"})
-
-
-def _closed(
-    connection: _Connection,
-    ts_us: int,
-    *,
-    bytes_sent: int | None = None,
-    bytes_received: int | None = None,
-) -> Event:
-    end: dict[str, Any] = {"state": "closed"}
-    if connection.is_start_known:
-        end["duration_us"] = max(0, ts_us - connection.opened_us)
-    if bytes_sent is not None:
-        end["bytes_sent"] = bytes_sent
-    if bytes_received is not None:
-        end["bytes_received"] = bytes_received
-    return _event(connection, ts_us, end)
-
-
-def _event(connection: _Connection, ts_us: int, end: dict[str, Any]) -> Event:
-    protocol, local_address, local_port, remote_address, remote_port = connection.ends
-    attribution, process = _attribute(connection)
-    values: dict[str, Any] = {
-        "direction": "inbound" if connection.is_inbound else "outbound",
-        "protocol": protocol,
-        "local_address": local_address,
-        "local_port": local_port,
-        "attribution": attribution,
-        "source": connection.source,
-        **end,
-    }
-    if remote_port is not None:
-        values["remote_address"] = remote_address
-        values["remote_port"] = remote_port
-    return Event("connection", ts_us, process, values)

@@ -7,17 +7,23 @@ socket, so the same observations always give the same events.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent.correlate.connections import MAX_CONNECTIONS, ConnectionTable
+from agent.correlate.kernel_connections import KernelConnections
 from agent.correlate.listeners import MAX_LISTENERS, ListenerTable, is_known
+from agent.correlate.traffic import TrafficJoin
 from agent.sensors.observations import (
     ConnectionsSeen,
+    FactsRead,
+    KernelChanges,
     Listener,
     ListenersSeen,
     Observation,
+    ProcessChange,
     SocketsClosed,
     TlsAnswered,
+    TrafficSeen,
 )
 from agent.sensors.own_connections import OwnConnections
 from rules.telemetry.event import Event
@@ -25,6 +31,11 @@ from rules.telemetry.event import Event
 if TYPE_CHECKING:
     from agent.sensors.sensor import Loss
     from agent.sensors.socket_rows import ClosedSocket
+
+
+_Told: TypeAlias = (
+    ListenersSeen | ConnectionsSeen | SocketsClosed | KernelChanges | TlsAnswered | FactsRead
+)
 
 
 class Correlator:
@@ -43,11 +54,11 @@ class Correlator:
     ) -> None:
         self.lost: Counter[Loss] = Counter()
         self._listeners = ListenerTable(self.lost, limit=max_listeners)
+        own = OwnConnections() if own is None else own  # an empty one is false
+        self._kernel = KernelConnections(self._listeners, own, self.lost, limit=max_connections)
+        self._traffic = TrafficJoin(own)
         self._connections = ConnectionTable(
-            self._listeners,
-            OwnConnections() if own is None else own,  # an empty one is false
-            self.lost,
-            limit=max_connections,
+            self._listeners, own, self.lost, closers=self._kernel.closers, limit=max_connections
         )
 
     @property
@@ -57,27 +68,54 @@ class Correlator:
 
     def add(self, observation: Observation) -> list[Event]:
         """Return the events that an observation makes."""
+        if isinstance(observation, TrafficSeen):
+            return self._traffic.add(observation)
+        return self._traffic.follow(self._make(observation), observation.ts_us)
+
+    def flush(self) -> list[Event]:
+        """Return the events that wait for others, for collection ends."""
+        ends = self._kernel.flush()
+        ts_us = max((event.ts_us for event in ends), default=0)
+        return self._traffic.follow(ends, ts_us) + self._traffic.flush()
+
+    def announce(self, ts_us: int) -> list[Event]:
+        """Return what is there now, for a run that begins while collection goes on."""
+        return (
+            self._listeners.announce(ts_us)
+            + self._kernel.announce(ts_us)
+            + self._connections.announce(ts_us)
+        )
+
+    def _make(self, observation: _Told) -> list[Event]:
         match observation:
             case ListenersSeen():
                 return self._listeners.update(observation)
             case ConnectionsSeen():
-                return self._connections.update(observation)
+                rest, events = self._kernel.reconcile(observation)
+                return events + self._connections.update(rest)
+            case KernelChanges():
+                return self._kernel.update(observation) + _programs(observation)
             case SocketsClosed():
                 return self._close(observation)
             case TlsAnswered():
                 return [_tls_session(observation)]
-
-    def announce(self, ts_us: int) -> list[Event]:
-        """Return what is there now, for a run that begins while collection goes on."""
-        return self._listeners.announce(ts_us) + self._connections.announce(ts_us)
+            case FactsRead():
+                return _facts(observation)
 
     def _close(self, observation: SocketsClosed) -> list[Event]:
         ts_us = observation.ts_us
         self._remember_short_listeners(observation)
+        self._kernel.notices_wait = not observation.is_all
         events: list[Event] = []
         for closed in observation.sockets:
             if self._listeners.is_known(closed.cookie):
                 events += self._listeners.close(closed.cookie, ts_us)
+                continue
+            told = None
+            if not self._connections.is_known(closed.cookie):
+                told = self._kernel.settle(closed, ts_us=ts_us)
+            if told is not None:
+                events += told
             else:
                 events += self._connections.close(closed, source=observation.source, ts_us=ts_us)
         return events
@@ -98,8 +136,23 @@ class Correlator:
                 self._listeners.remember(listener, observation.ts_us)
 
 
+def _programs(told: KernelChanges) -> list[Event]:
+    return [
+        Event("process", each.ts_us, each.process, {"state": each.state, "source": told.source})
+        for each in told.changes
+        if type(each) is ProcessChange
+    ]
+
+
 def _has_peer(closed: ClosedSocket) -> bool:
     return closed.established or closed.remote_port != 0
+
+
+def _facts(read: FactsRead) -> list[Event]:
+    return [
+        Event(fact.kind, read.ts_us, fact.process, {**fact.values, "source": read.source})
+        for fact in read.facts
+    ]
 
 
 def _tls_session(answer: TlsAnswered) -> Event:

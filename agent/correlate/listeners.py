@@ -14,6 +14,7 @@ from rules.telemetry.event import Event
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
 
     from agent.sensors.observations import ListenersSeen
     from agent.sensors.sensor import Loss
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_LISTENERS: Final = 10_000  # sockets; above, new ones are lost as ``table_full``
 REMEMBER_US: Final = 60_000_000  # a connection may outlive its listener: keep it for direction
 MAX_REMEMBERED: Final = 1_024  # listeners that are gone
+MAX_MATCHES: Final = 1_024  # answers remembered
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, never bound)
 
 _SocketKey: TypeAlias = int | tuple[str, int, int]
@@ -55,6 +57,7 @@ class ListenerTable:
         self._current: tuple[Listener, ...] = ()
         self._ports: dict[_Port, list[Listener]] = {}
         self._gone: dict[_Port, tuple[int, Listener]] = {}
+        self._matches: dict[tuple[Transport, str, int], Listener | None] = {}
         self._known: set[Transport] = set()
         self._refused = 0
 
@@ -96,6 +99,7 @@ class ListenerTable:
 
     def remember(self, listener: Listener, ts_us: int) -> None:
         """Keep a listener that came and went between two polls, for direction only."""
+        self._matches.clear()
         self._gone[listener.protocol, listener.port] = (ts_us, listener)
         for port, (since_us, _) in list(self._gone.items()):
             if since_us + REMEMBER_US < ts_us or len(self._gone) > MAX_REMEMBERED:
@@ -112,22 +116,23 @@ class ListenerTable:
 
     def match(self, protocol: Transport, address: str, port: int) -> Listener | None:
         """Return the listener that a connection with this local end came in by, if any."""
-        candidates = self._ports.get((protocol, port), [])
-        remembered = self._gone.get((protocol, port))
-        if remembered is not None:
-            candidates = [*candidates, remembered[1]]
-        if not candidates:
-            return None
-        wildcards = _WILDCARDS if ":" not in address else _WILDCARDS[1:]
-        matching = [item for item in candidates if item.address == address] or [
-            item for item in candidates if item.address in wildcards
-        ]
-        owned = [item for item in matching if is_known(item.process)]
-        return next(iter(owned or matching), None)
+        key = (protocol, address, port)
+        if key in self._matches:
+            return self._matches[key]
+        if len(self._matches) >= MAX_MATCHES:
+            self._matches.clear()
+        return self._matches.setdefault(key, self._find(protocol, address, port))
 
     def current(self) -> tuple[Listener, ...]:
         """Return every listener, the sockets of one port and owner once."""
         return self._current
+
+    def _find(self, protocol: Transport, address: str, port: int) -> Listener | None:
+        candidates = self._ports.get((protocol, port), [])
+        remembered = self._gone.get((protocol, port))
+        if remembered is not None:
+            candidates = [*candidates, remembered[1]]
+        return matching(candidates, address)
 
     def _entries_of(
         self, seen: ListenersSeen, before: dict[_SocketKey, _Entry], *, room: int
@@ -155,9 +160,20 @@ class ListenerTable:
         self._current = tuple(
             {entry.unit: entry.listener for entry in self._entries.values()}.values()
         )
+        self._matches.clear()
         self._ports = {}
         for listener in self._current:
             self._ports.setdefault((listener.protocol, listener.port), []).append(listener)
+
+
+def matching(candidates: Sequence[Listener], address: str) -> Listener | None:
+    """Return the listener of a port that takes connections to ``address``; one with owner first."""
+    wildcards = _WILDCARDS if ":" not in address else _WILDCARDS[1:]
+    found = [item for item in candidates if item.address == address] or [
+        item for item in candidates if item.address in wildcards
+    ]
+    owned = [item for item in found if is_known(item.process)]
+    return next(iter(owned or found), None)
 
 
 def is_known(process: Process | None) -> bool:

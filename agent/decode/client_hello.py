@@ -12,9 +12,14 @@ from ipaddress import ip_address
 from typing import Final
 
 from agent.decode.cipher_suites import OLDER_CODES, TLS13_CODES
-from agent.decode.tls import HANDSHAKE, SUPPORTED_VERSIONS, VERSION_CODES, TlsVersion
+from agent.decode.tls import (
+    CLIENT_HELLO,
+    HANDSHAKE,
+    SUPPORTED_VERSIONS,
+    VERSION_CODES,
+    TlsVersion,
+)
 
-_CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
 _SUPPORTED_GROUPS: Final = 10
 _EC_POINT_FORMATS: Final = 11
@@ -69,7 +74,7 @@ def build_client_hello(
         + _extensions(version, random_bytes, server_name)
     )
     record_code = code if version == "SSLv3" else VERSION_CODES["TLSv1.0"]
-    message = _number(_CLIENT_HELLO, 1) + _vector(body, 3)
+    message = _number(CLIENT_HELLO, 1) + _vector(body, 3)
     return _number(HANDSHAKE, 1) + _number(record_code, 2) + _vector(message, 2)
 
 

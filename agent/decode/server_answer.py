@@ -33,6 +33,8 @@ class ServerAnswer:
         """The alert that ended the handshake."""
         self.is_complete = False
         """Whether nothing more can be learnt."""
+        self.is_resumed = False
+        """Ciphers came into use without a certificate: an earlier session goes on."""
         self._reader = HandshakeReader()
 
     def feed(self, data: bytes) -> None:
@@ -49,6 +51,10 @@ class ServerAnswer:
             elif part.ends_handshake:
                 self.alert = part
                 self.is_complete = True
+        if self._reader.is_encrypted and not self.is_complete:
+            if self.hello is None:
+                raise DecodeError("answer", "it is encrypted from its first message on")
+            self.is_complete = self.is_resumed = True
 
     def _take(self, message: Message) -> None:
         if self.hello is None:

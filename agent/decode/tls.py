@@ -29,15 +29,18 @@ HANDSHAKE: Final = 22
 APPLICATION_DATA: Final = 23
 HEARTBEAT: Final = 24
 
+CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2
 CERTIFICATE: Final = 11
 SERVER_KEY_EXCHANGE: Final = 12
 CERTIFICATE_REQUEST: Final = 13
 SERVER_HELLO_DONE: Final = 14
 
+ALPN: Final = 16
 SUPPORTED_VERSIONS: Final = 43
 
 MAX_MESSAGE_BYTES: Final = 131_072  # of one handshake message; long certificate chains have 20 KB
+_MAJOR: Final = 3
 _RECORD_HEADER_BYTES: Final = 5
 _RECORD_BYTES_MAX: Final = 16_384 + 2_048
 _MESSAGE_HEADER_BYTES: Final = 4
@@ -45,6 +48,7 @@ _ALERT_BYTES: Final = 2
 _FATAL: Final = 2
 _CLOSE_NOTIFY: Final = 0
 _RANDOM_BYTES: Final = 32
+_BEHIND_HANDSHAKE: Final = frozenset({CHANGE_CIPHER_SPEC, APPLICATION_DATA})
 _RETRY_RANDOM: Final = bytes.fromhex(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
 )
@@ -101,8 +105,7 @@ class Alert:
         return self.level == _FATAL or self.description == _CLOSE_NOTIFY
 
 
-@dataclass(frozen=True, slots=True)
-class ServerHello:
+class ServerHello(NamedTuple):
     """What a server chose."""
 
     version_code: int
@@ -112,6 +115,8 @@ class ServerHello:
     cipher_code: int
     is_retry: bool
     """A HelloRetryRequest: the server asks for another key share, but has chosen."""
+    alpn: str | None = None
+    """The protocol to be spoken over TLS; TLS 1.3 encrypts it."""
 
 
 class HandshakeReader:
@@ -122,9 +127,9 @@ class HandshakeReader:
 
     def __init__(self) -> None:
         self.is_encrypted = False
-        """Application data has begun: what follows cannot be read."""
-        self._bytes = bytearray()
-        self._handshake = bytearray()
+        """Ciphers are in use: what follows cannot be read."""
+        self._bytes = b""
+        self._handshake = b""
 
     def feed(self, data: bytes) -> list[Message | Alert]:
         """Take the next piece and return what it completes, in order.
@@ -132,46 +137,34 @@ class HandshakeReader:
         Raises:
             DecodeError: This is not TLS, or a message is larger than ``MAX_MESSAGE_BYTES``.
         """
-        self._bytes += data
+        data = self._bytes + data if self._bytes else data
         complete: list[Message | Alert] = []
-        while not self.is_encrypted and (record := self._take_record()) is not None:
-            kind, content = record
+        place = 0
+        while not self.is_encrypted and (end := _record_end(data, place)):
+            kind, content = data[place], data[place + _RECORD_HEADER_BYTES : end]
+            place = end
             if kind == HANDSHAKE:
-                self._handshake += content
-                complete += self._take_messages()
+                self._take_messages(content, complete)
             elif kind == ALERT:
                 complete.append(_read_alert(content))
-            elif kind == APPLICATION_DATA:
+            elif kind in _BEHIND_HANDSHAKE:
                 self.is_encrypted = True
+        self._bytes = data[place:]
         return complete
 
-    def _take_record(self) -> tuple[int, bytes] | None:
-        header = self._bytes[:_RECORD_HEADER_BYTES]
-        _check_record_start(header)
-        if len(header) < _RECORD_HEADER_BYTES:
-            return None
-        end = _RECORD_HEADER_BYTES + int.from_bytes(header[3:5], "big")
-        if end > _RECORD_HEADER_BYTES + _RECORD_BYTES_MAX:
-            raise DecodeError("TLS record", "it is too long")
-        if len(self._bytes) < end:
-            return None
-        content = bytes(self._bytes[_RECORD_HEADER_BYTES:end])
-        del self._bytes[:end]
-        return header[0], content
-
-    def _take_messages(self) -> list[Message]:
-        messages: list[Message] = []
-        while len(self._handshake) >= _MESSAGE_HEADER_BYTES:
-            size = int.from_bytes(self._handshake[1:_MESSAGE_HEADER_BYTES], "big")
+    def _take_messages(self, content: bytes, complete: list[Message | Alert]) -> None:
+        data = self._handshake + content if self._handshake else content
+        place = 0
+        while len(data) >= place + _MESSAGE_HEADER_BYTES:
+            begin = place + _MESSAGE_HEADER_BYTES
+            size = int.from_bytes(data[place + 1 : begin], "big")
             if size > MAX_MESSAGE_BYTES:
                 raise DecodeError("handshake message", "it is too large")
-            end = _MESSAGE_HEADER_BYTES + size
-            if len(self._handshake) < end:
+            if len(data) < begin + size:
                 break
-            body = bytes(self._handshake[_MESSAGE_HEADER_BYTES:end])
-            messages.append(Message(self._handshake[0], body))
-            del self._handshake[:end]
-        return messages
+            complete.append(Message(data[place], data[begin : begin + size]))
+            place = begin + size
+        self._handshake = data[place:]
 
 
 def read_server_hello(body: bytes) -> ServerHello:
@@ -190,7 +183,8 @@ def read_server_hello(body: bytes) -> ServerHello:
     chosen = extensions.get(SUPPORTED_VERSIONS)
     if chosen is not None:
         version_code = FieldReader(chosen, "supported_versions").number(2)
-    return ServerHello(version_code, name_version(version_code), cipher_code, is_retry)
+    alpn = _read_alpn(extensions.get(ALPN))
+    return ServerHello(version_code, name_version(version_code), cipher_code, is_retry, alpn)
 
 
 def read_leaf(body: bytes) -> bytes | None:
@@ -259,19 +253,51 @@ class FieldReader:
 
     def number(self, size: int) -> int:
         """Return the next ``size`` bytes as a number."""
-        return int.from_bytes(self.take(size), "big")
+        begin = self._offset
+        end = self._offset = begin + size
+        if end > len(self._data):
+            raise DecodeError(self._what, "it ends too early")
+        return int.from_bytes(self._data[begin:end], "big")
 
     def vector(self, length_size: int) -> bytes:
         """Return the next bytes, as many as the number of ``length_size`` bytes in front says."""
-        return self.take(self.number(length_size))
+        data = self._data
+        begin = self._offset + length_size
+        end = self._offset = begin + int.from_bytes(data[self._offset : begin], "big")
+        if end > len(data) or begin > len(data):
+            raise DecodeError(self._what, "it ends too early")
+        return data[begin:end]
 
 
-def _check_record_start(header: bytes | bytearray) -> None:
-    """Refuse what cannot begin a record, as soon as its first bytes show it."""
-    if header and not CHANGE_CIPHER_SPEC <= header[0] <= HEARTBEAT:
-        raise DecodeError("TLS record", f"type {header[0]} does not exist")
-    if len(header) > 1 and header[1] != VERSION_CODES["SSLv3"] >> 8:
-        raise DecodeError("TLS record", f"version {header[1]} does not exist")
+def _read_alpn(content: bytes | None) -> str | None:
+    if not content:
+        return None
+    try:
+        protocols = FieldReader(FieldReader(content, "ALPN").vector(2), "ALPN")
+        text = protocols.vector(1).decode("utf-8", "replace")
+    except DecodeError:  # the rest of the hello is worth more
+        return None
+    return text if text.isprintable() else None
+
+
+def _record_end(data: bytes, place: int) -> int:
+    """Return where the record at ``place`` ends; 0 while it is not complete.
+
+    Raises:
+        DecodeError: No record begins there, as soon as its first bytes show it.
+    """
+    left = len(data) - place
+    if left > 0 and not CHANGE_CIPHER_SPEC <= data[place] <= HEARTBEAT:
+        raise DecodeError("TLS record", f"type {data[place]} does not exist")
+    if left > 1 and data[place + 1] != _MAJOR:
+        raise DecodeError("TLS record", f"version {data[place + 1]} does not exist")
+    if left < _RECORD_HEADER_BYTES:
+        return 0
+    size = int.from_bytes(data[place + 3 : place + _RECORD_HEADER_BYTES], "big")
+    if size > _RECORD_BYTES_MAX:
+        raise DecodeError("TLS record", "it is too long")
+    end = place + _RECORD_HEADER_BYTES + size
+    return end if end <= len(data) else 0
 
 
 def _read_alert(content: bytes) -> Alert:

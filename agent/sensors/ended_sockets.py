@@ -24,6 +24,7 @@ RETRY_S: Final = 10.0  # until a subscription that the kernel refused is tried a
 _PEAK_PER_S: Final = 30_000  # ends that the queue must hold between two reads
 _EVENT_BYTES: Final = 1_280  # of the queue, for each end
 _PAUSE_BOUNDS_S: Final = (0.02, 0.1)
+PATIENT_PAUSE_S: Final = 0.25  # where only bytes are awaited, and the queue is large
 
 
 class Subscription(Protocol):
@@ -89,8 +90,13 @@ class EndedSockets:
             return min(due_s, self._next_read_s), None
         return due_s, self._events.fileno()
 
-    def read(self) -> list[ClosedSocket]:
-        """Return the sockets that were destroyed since the last read."""
+    def read(self, *, is_patient: bool = False) -> list[ClosedSocket]:
+        """Return the sockets that were destroyed since the last read.
+
+        Args:
+            is_patient: Whether the next ones may wait longer than they should where nobody else
+                tells them.
+        """
         if self._events is None:
             return []
         try:
@@ -101,7 +107,9 @@ class EndedSockets:
             return []
         self.seen += len(ended)
         if ended and len(ended) < DRAIN_LIMIT:
-            self._next_read_s = self._clock.monotonic_s() + self._pause_s
+            is_large = self._pause_s == _PAUSE_BOUNDS_S[1]
+            pause_s = PATIENT_PAUSE_S if is_patient and is_large else self._pause_s
+            self._next_read_s = self._clock.monotonic_s() + pause_s
         return ended
 
     def close(self) -> None:

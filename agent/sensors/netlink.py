@@ -96,14 +96,14 @@ def _mask(states: Collection[int]) -> int:
     return sum(1 << state for state in frozenset(states))
 
 
-def open_netlink() -> socket.socket:
-    """Open a sock_diag socket whose reads end after a while, whatever the kernel does.
+def open_netlink(protocol: int = NETLINK_SOCK_DIAG) -> socket.socket:
+    """Open a netlink socket whose reads end after a while, whatever the kernel does.
 
     Raises:
         NetlinkError: There is no such protocol here, or a sandbox forbids it.
     """
     try:
-        netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+        netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
     except OSError as error:
         raise NetlinkError("open a socket", error.errno or errno.EPROTONOSUPPORT) from error
     except AttributeError as error:  # Python knows no AF_NETLINK outside Linux

@@ -21,6 +21,7 @@ _Side = Literal["asking", "answering"]
 
 MAX_CONNECTIONS: Final = 1_024  # far beyond what the probe's rate limit lets exist at a time
 KEEP_US: Final = 120_000_000  # after the last sight, where the end is not told by the kernel
+PACKETS_US: Final = 30_000_000  # packets of a connection are told of so long after its begin
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class OwnConnections:
         self._lock = Lock()
         self._own: dict[_Ends, _Own] = {}
         self._cookies: dict[int, _Ends] = {}
+        self._past: dict[_Ends, int] = {}  # and when they were seen last
 
     def __len__(self) -> int:
         return len(self._own)
@@ -56,15 +58,25 @@ class OwnConnections:
 
     def owns(self, row: SocketRow, now_us: int) -> bool:
         """Tell whether a socket is one end of an own connection."""
+        local = (row.local_address, row.local_port)
+        return self.owns_ends(local, (row.remote_address, row.remote_port), now_us)
+
+    def owns_ends(self, local: Endpoint, remote: Endpoint, now_us: int) -> bool:
+        """Tell whether a connection between these ends is an own one, seen from either end."""
         if not self._own:
             return False
-        local = (row.local_address, row.local_port)
-        remote = (row.remote_address, row.remote_port)
         with self._lock:
             found = self._own.get((local, remote)) or self._own.get((remote, local))
             if found is not None:
                 found.last_seen_us = now_us
             return found is not None
+
+    def made(self, client: Endpoint, server: Endpoint, ts_us: int) -> bool:
+        """Tell whether packets of a connection are of an own one, which may have ended since."""
+        ends = (client, server)
+        with self._lock:
+            past_us = self._past.get(ends)
+            return ends in self._own or (past_us is not None and ts_us - past_us < PACKETS_US)
 
     def settle(self, closed: ClosedSocket) -> bool:
         """Tell whether a destroyed socket was one end; forget a connection when both are gone."""
@@ -95,4 +107,9 @@ class OwnConnections:
                 self._forget(ends)
 
     def _forget(self, ends: _Ends) -> None:
-        self._cookies.pop(self._own.pop(ends).cookie, None)
+        own = self._own.pop(ends)
+        self._cookies.pop(own.cookie, None)
+        self._past.pop(ends, None)
+        self._past[ends] = own.last_seen_us
+        if len(self._past) > self._limit:
+            del self._past[next(iter(self._past))]

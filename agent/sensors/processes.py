@@ -94,6 +94,10 @@ class ProcessTable:
         """Return the ids of all processes, ascending."""
         return list_pids(self._root)
 
+    def start_us(self, since_boot_ns: int) -> int:
+        """Return when a process started that began so long after boot, as ``facts`` would."""
+        return self._start_us(since_boot_ns * _TICKS_PER_S // 1_000_000_000)
+
     def facts(self, pid: int) -> ProcessFacts | None:
         """Return what /proc says of a process; None if it is gone or hidden from the agent."""
         try:
@@ -108,6 +112,13 @@ class ProcessTable:
         finally:
             os.close(folder)
 
+    def network(self, pid: int | str) -> int | None:
+        """Return a number of the network namespace of a process; None where it is not shown."""
+        try:
+            return os.stat(f"{self._root}/{pid}/ns/net").st_ino  # noqa: PTH116 - hot path
+        except OSError:
+            return None
+
     def _read(self, pid: int, folder: int) -> ProcessFacts:
         stat = read_stat(_read_file("stat", folder))
         path = _read_path(folder)
@@ -120,7 +131,7 @@ class ProcessTable:
 
     def _learn(self, pid: int, folder: int, stat: ProcessStat, path: str | None) -> _Known:
         uid = read_effective_uid(_read_file("status", folder))
-        start_us = self._boot_us + stat.start_ticks * 1_000_000 // _TICKS_PER_S
+        start_us = self._start_us(stat.start_ticks)
         facts = ProcessFacts(
             pid=pid,
             start_us=start_us,
@@ -136,6 +147,9 @@ class ProcessTable:
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
         return known
+
+    def _start_us(self, ticks: int) -> int:
+        return self._boot_us + ticks * 1_000_000 // _TICKS_PER_S
 
 
 def list_pids(root: str) -> list[int]:

@@ -3,9 +3,9 @@
 A sensor turns kernel tables, /proc or answers into raw facts. It never interprets them: which
 process did what, and what counts as a connection, is decided by the correlation.
 
-The collector calls a sensor from one thread only: ``probe``, ``start``, then ``drain`` whenever
-``wake`` says so, and ``stop``. Whether a sensor works is found out by trying, never by looking at
-a version.
+The collector calls a sensor from one thread at a time: ``probe``, ``start``, then ``drain``
+whenever ``wake`` of any sensor says so or somebody wants all there is, and ``stop``. Whether a
+sensor works is found out by trying, never by looking at a version.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ class Tools:
     """Connections that sensors make, to be left out of what others see."""
     listeners: tuple[Listener, ...] = ()
     """What waits for peers now, as the correlation knows it."""
+    round: int = 0
+    """Grows when a run begins that wants to be told what is there."""
+    ring_bytes: int = 4 << 20
+    """Memory of the kernel's event rings, all CPUs together."""
+    kernel_tells: bool = False
+    """Whether the kernel tells each TCP connection: then polls need not look for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Watch:
     kinds: tuple[str, ...]
     state: State
     method: str
+    sampled_one_in: int = 1
+    """Of how many events one is told; 1 = all."""
 
 
 @dataclass(frozen=True, slots=True)

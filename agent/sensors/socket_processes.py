@@ -55,7 +55,7 @@ class SocketProcesses:
             return process
         if pid not in facts:
             found = self._processes.facts(pid)
-            facts[pid] = None if found is None else _to_process(found)
+            facts[pid] = None if found is None else to_process(found)
         return facts[pid]
 
 
@@ -72,7 +72,8 @@ def count_unreadable(root: str = "/proc") -> int:
     return unreadable
 
 
-def _to_process(facts: ProcessFacts) -> Process:
+def to_process(facts: ProcessFacts) -> Process:
+    """Return a process as events name it."""
     return Process(
         pid=facts.pid,
         start_us=facts.start_us,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.errors import NetlinkError
 from agent.sensors.activity import Signature, TcpActivity
-from agent.sensors.destroy_events import DestroyEvents
+from agent.sensors.destroy_events import DRAIN_LIMIT, DestroyEvents
 from agent.sensors.ended_sockets import EndedSockets, Subscription
 from agent.sensors.netlink import SocketTable
 from agent.sensors.observations import Observation, SocketsClosed
@@ -58,6 +58,7 @@ class SockDiagSensor:
         subscribe: Callable[[], Subscription] = DestroyEvents,
         open_owners: Callable[[], Owners] | None = None,
     ) -> None:
+        self._tools = tools
         self._clock = clock = tools.clock
         self._table = table or SocketTable()
         self._open_owners = open_owners or (
@@ -129,12 +130,15 @@ class SockDiagSensor:
         ended: list[ClosedSocket] = []
         try:
             connections = self._poll_connections(now_s)
-            ended = self._ended.read()
-            listeners = self._poll_listeners(now_s, is_asked=bool(ended))
+            kernel_tells = self._tools.kernel_tells
+            ended = self._ended.read(is_patient=kernel_tells)
+            is_asked = bool(ended) and not kernel_tells  # else the kernel told which way it went
+            listeners = self._poll_listeners(now_s, is_asked=is_asked)
             self._is_refused = False
         except NetlinkError as error:
             self._refuse(error, now_s)
-        closed = SocketsClosed(self._clock.now_us(), self.name, ended)
+        is_all = len(ended) < DRAIN_LIMIT
+        closed = SocketsClosed(self._clock.now_us(), self.name, ended, is_all)
         return [*listeners, *connections, *([closed] if ended else [])]
 
     def stats(self) -> Stats:
@@ -180,8 +184,10 @@ class SockDiagSensor:
         if not self._wants_connections or self._connections is None:
             return []
         if now_s >= self._pulse_due_s:
-            self._pulse_due_s = now_s + PULSE_S
-            self._is_changed |= self._has_moved()
+            # Where the kernel tells each connection, polls only check on it.
+            kernel_tells = self._tools.kernel_tells
+            self._pulse_due_s = now_s + (RETRY_S if kernel_tells else PULSE_S)
+            self._is_changed |= not kernel_tells and self._has_moved()
             self._ended.connect()
         if now_s < self._connections.due_s(is_changed=self._is_changed):
             return []

@@ -9,19 +9,18 @@ import asyncio
 import os
 import signal
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from analyzer.commands.options import Rules
+from analyzer.commands.options import FormatOption, OutFile, Rules, output_of
 from analyzer.errors import AnalyzerError
-from analyzer.gates import INTERRUPTED, MISUSE, Gates, exit_code, rulings
-from analyzer.present import Output, ProgressView, Terminal, open_terminal
+from analyzer.present import ProgressView, RunStatus, Terminal, open_terminal
 from analyzer.present.outcome import completed_line, looked_at
-from analyzer.present.output import Format
-from analyzer.present.words import counted, listed, span
+from analyzer.results.gates import INTERRUPTED, MISUSE, Gates, exit_code, rulings
+from analyzer.words import counted, listed, span
 from rules.durations import parse_duration
 from rules.errors import RecordingError, RuleFileError
 from rules.format import NUMERIC_SEVERITY
@@ -30,10 +29,12 @@ from rules.outcome import MAX_GROUPS
 from rules.telemetry.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from analyzer.check import Assessment
-    from analyzer.results import Result
+    from analyzer.present import Output
+    from analyzer.recording import Recorded
+    from analyzer.results.document import Result
     from rules.loader import Package
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -54,8 +55,11 @@ Examples:
   proctor check --for 5m --fail-on medium         exit code 1 from Medium upwards
   proctor check --packages runtime-behavior,secure-channels
   proctor check --rules my-rules -o json --out result.json
+  proctor check -o html --out report.html         one page to read, print or send
+  proctor check -o sarif --out proctor.sarif      also csv, ocsf, asff: for other programs
   proctor-agent capture --for 60s --out web.ndjson.zst
   proctor check --events web.ndjson.zst           the same judgement, as often as you like
+  proctor check --pcap web.pcap --local 10.0.0.5  what recorded traffic shows of a host
 
 Exit codes, the first that applies:
   2    wrong usage, or a rule file or recording with errors (all are listed with their lines)
@@ -72,6 +76,8 @@ class _Request:
     packages: Sequence[Package]
     events: Path | None
     lenient: bool
+    pcap: Path | None
+    local: Sequence[str]
     gates: Gates
     output: Output
     max_groups: int | None
@@ -95,14 +101,20 @@ def check(
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Skip and count bad lines of --events.")
     ] = False,
+    pcap: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judge recorded traffic: pcap or pcapng, gzip too."),
+    ] = None,
+    local: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR", help="Addresses of the host in --pcap. [whoever opens a connection]"
+        ),
+    ] = None,
     fail_on: FailOn = None,
     min_coverage: MinCoverage = None,
-    output: Annotated[
-        Literal["table", "json", "ndjson"], typer.Option("--output", "-o", help="Format.")
-    ] = "table",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")
-    ] = None,
+    output: FormatOption = "table",
+    out: OutFile = None,
     all_groups: Annotated[
         bool, typer.Option("--all-groups", help="Show more than 100 findings of one rule.")
     ] = False,
@@ -113,21 +125,23 @@ def check(
     """Assess this host now, or judge a recording."""
     terminal = open_terminal()
     try:
-        _refuse_contradictions(events=events, duration=duration, lenient=lenient)
+        _refuse_contradictions(events, pcap, duration=duration, lenient=lenient, local=local)
         severities = {name.lower(): name for name in NUMERIC_SEVERITY}
         request = _Request(
             duration_s=_seconds(DEFAULT_DURATION if duration is None else duration),
             packages=_packages(rules, packages),
             events=events,
             lenient=lenient,
+            pcap=pcap,
+            local=local or [],
             gates=Gates(
                 fail_on=severities[fail_on] if fail_on else None,
                 min_coverage=None if min_coverage is None else min_coverage / 100,
             ),
-            output=_place(output, out, evidence=evidence),
+            output=output_of(output, out, evidence=evidence),
             max_groups=None if all_groups else MAX_GROUPS,
         )
-        code = _check_recording(terminal, request) if events else _check_host(terminal, request)
+        code = _check(terminal, request)
     except AnalyzerError as error:
         terminal.error(str(error))
         code = MISUSE
@@ -137,19 +151,25 @@ def check(
     raise typer.Exit(code)
 
 
-def _refuse_contradictions(*, events: Path | None, duration: str | None, lenient: bool) -> None:
-    if events is not None and duration is not None:
-        raise AnalyzerError("--for and --events exclude each other: a recording has its length")
+def _refuse_contradictions(
+    events: Path | None,
+    pcap: Path | None,
+    *,
+    duration: str | None,
+    lenient: bool,
+    local: list[str] | None,
+) -> None:
+    given = [
+        name
+        for name, value in (("--for", duration), ("--events", events), ("--pcap", pcap))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise AnalyzerError(f"{' and '.join(given)} exclude each other: a recording has its length")
     if lenient and events is None:
         raise AnalyzerError("--lenient needs --events: it skips bad lines of a recording")
-
-
-def _place(form: Format, path: Path | None, *, evidence: bool) -> Output:
-    place = Output(form, path, evidence)
-    problem = place.problem()
-    if problem is not None:
-        raise AnalyzerError(f"cannot write the result: {problem}")
-    return place
+    if local and pcap is None:
+        raise AnalyzerError("--local needs --pcap: this host knows its own addresses")
 
 
 def _seconds(text: str) -> float:
@@ -175,25 +195,73 @@ def _packages(folder: Path | None, wanted: str) -> list[Package]:
     return packages
 
 
-def _check_recording(terminal: Terminal, request: _Request) -> int:
-    from analyzer.recorded import judge_recording
-    from rules.telemetry.recording import read_recording
+def _check(terminal: Terminal, request: _Request) -> int:
+    if request.events is not None:
+        recording = _read_events(terminal, request.events, lenient=request.lenient)
+        return _judge(terminal, request, recording, request.events)
+    if request.pcap is not None:
+        recording = _read_traffic(terminal, request.pcap, request.local)
+        return _judge(terminal, request, recording, request.pcap)
+    return _check_host(terminal, request)
 
-    path = request.events
-    assert path is not None  # noqa: S101 (the caller asked)
+
+def _read_events(terminal: Terminal, path: Path, *, lenient: bool) -> Recorded:
+    from analyzer.recording import read_recorded
+
     try:
-        recording = read_recording(path, lenient=request.lenient)
+        size = path.stat().st_size
+        with ProgressView(terminal) as view:
+            tell = _telling(view, "Reading", size)
+            recording = read_recorded(path, lenient=lenient, on_block=tell)
     except OSError as error:
         raise AnalyzerError(f"cannot read {path}: {error.strerror}; check --events") from error
     if recording.skipped:
         terminal.note(
             f"Skipped {counted(recording.skipped, 'bad line')} of {path}.", style="yellow"
         )
-    result = judge_recording(
-        recording, request.packages, lenient=request.lenient, max_groups=request.max_groups
-    )
+    return recording
+
+
+def _read_traffic(terminal: Terminal, path: Path, local: Sequence[str]) -> Recorded:
+    from analyzer.recording.pcap import read_traffic
+
+    terminal.note(f"Reading {path}.")
+    traffic = read_traffic(path, local)
+    terminal.note(f"Read {counted(traffic.packets, 'packet')}; packets name no process.")
+    if traffic.lost:
+        causes = ", ".join(f"{cause} {count:,}" for cause, count in sorted(traffic.lost.items()))
+        terminal.note(f"Not decoded, so coverage is degraded: {causes}.", style="yellow")
+    if traffic.problem is not None:
+        terminal.note(f"{path} {traffic.problem}; what was read is judged.", style="yellow")
+    return traffic.recording
+
+
+def _judge(terminal: Terminal, request: _Request, recording: Recorded, path: Path) -> int:
+    from analyzer.recording.judgement import judge_recording
+
+    with ProgressView(terminal) as view:
+        result = judge_recording(
+            recording,
+            request.packages,
+            lenient=request.lenient,
+            max_groups=request.max_groups,
+            on_piece=_telling(view, "Judging", sum(map(len, recording.tables))),
+        )
     terminal.note(f"Judged {path}: {looked_at(result)}.")
     return _report(terminal, request, result, interrupted=False)
+
+
+def _telling(view: ProgressView, phase: str, total: int) -> Callable[[int, int], None]:
+    """Return what shows that so much of ``total`` is done, and how many events that is."""
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+
+    def tell(done: int, events: int) -> None:
+        elapsed_s = clock.monotonic_s() - began_s
+        total_s = elapsed_s * total / done if done else 0.0
+        view.update(RunStatus(phase, elapsed_s, total_s, events, findings=None))
+
+    return tell
 
 
 def _check_host(terminal: Terminal, request: _Request) -> int:
@@ -276,7 +344,7 @@ def _report(terminal: Terminal, request: _Request, result: Result, *, interrupte
     except OSError as error:
         # Two minutes of looking must not be lost because a disk is full.
         terminal.error(f"cannot write {request.output.path}: {error.strerror}; printed instead")
-        Output(request.output.format).write(terminal, result, request.packages)
+        replace(request.output, path=None).write(terminal, result, request.packages)
         return code
     failed = rulings(request.gates, result)
     code = exit_code(failed, interrupted=interrupted)

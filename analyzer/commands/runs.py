@@ -7,23 +7,27 @@ on standard error, an exit code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from analyzer.commands.options import Data, folder_of
-from analyzer.data_folder import DataFolder
-from analyzer.errors import AnalyzerError, AssessmentError, ServerMissingError
-from analyzer.gates import INTERRUPTED, MISUSE, UNREACHED
-from analyzer.present import open_terminal
-from analyzer.present.runs import show_result, show_runs
+from analyzer.commands.desk import finish, with_desk
+from analyzer.commands.following import follow
+from analyzer.commands.options import Data, FormatOption, ListFormat, OutFile, Rules, output_of
+from analyzer.commands.runs_diff import DIFF_EPILOG, diff
+from analyzer.commands.runs_kept import agents, delete, exclusions
+from analyzer.errors import AnalyzerError, AssessmentError
+from analyzer.present.opinions import show_opinions
+from analyzer.present.runs import show_export, show_result, show_runs
 from analyzer.present.terminal import Terminal
-from analyzer.runs import RunDesk
-from analyzer.store import Store, open_store
+from analyzer.runs.desk import RunDesk
 from rules.durations import parse_duration
-from rules.errors import RuleFileError
+from rules.loader import load_packages
 from rules.telemetry.clock import SystemClock
+
+if TYPE_CHECKING:
+    from analyzer.replay.second_opinion import Opinions
 
 app = typer.Typer(
     add_completion=False,
@@ -33,7 +37,6 @@ app = typer.Typer(
     help="Start, follow, stop and read assessment runs.",
 )
 
-Format = Annotated[Literal["table", "json"], typer.Option("--output", "-o", help="Format.")]
 Evidence = Annotated[
     bool, typer.Option("--evidence", help="Show the decisive events of each finding.")
 ]
@@ -46,6 +49,22 @@ Examples:
   proctor runs start --for 1h --packages runtime-behavior --name nightly
 
 A run assesses every agent that is connected and in no other run.
+"""
+
+_SHOW_EPILOG: Final = """\b
+Examples:
+  proctor runs show last --evidence
+  proctor runs show last -o html --out report.html    one page to read, print or send
+  proctor runs show 0-fim8 -o csv > findings.csv
+  proctor runs show 0-fim8 -o ocsf --out findings.ocsf.ndjson
+  AWS_ACCOUNT_ID=111122223333 AWS_REGION=eu-west-1 proctor runs show last -o asff
+"""
+_EXPORT_EPILOG: Final = """\b
+Examples:
+  proctor runs export last --out telemetry
+  proctor rules explain imdsv1-burst --sql --parquet telemetry | duckdb
+
+Read them with DuckDB, pandas, or whatever else reads Parquet.
 """
 
 
@@ -65,7 +84,7 @@ def start(
     evidence: Annotated[
         bool, typer.Option("--evidence", help="With --watch: show the decisive events.")
     ] = False,
-    output: Format = "table",
+    output: FormatOption = "table",
     data: Data = None,
 ) -> None:
     """Start an assessment run; prints its id."""
@@ -75,45 +94,48 @@ def start(
             seconds = parse_duration(duration) // 1_000_000
         except ValueError as error:
             raise AssessmentError(f"--for {duration}: {error}") from error
+        place = output_of(output, None, evidence=evidence)
         wanted = [] if packages == "all" else [item.strip() for item in packages.split(",")]
         run = await desk.start(name=name, duration_s=seconds, packages=wanted)
         if not watch_it:
             terminal.say(run.id)
             return 0
         terminal.note(f"Started run {run.id}. Ctrl+C stops watching; the run goes on.")
-        return await desk.follow(run.id, terminal, form=output, evidence=evidence)
+        return await follow(desk, run, terminal, output=place, clock=SystemClock())
 
-    _run(data, work, needs_server=True)
+    with_desk(data, work, needs_server=True)
 
 
 @app.command("list")
-def list_runs(*, output: Format = "table", data: Data = None) -> None:
+def list_runs(*, output: ListFormat = "table", data: Data = None) -> None:
     """List runs, newest first."""
 
     async def work(terminal: Terminal, desk: RunDesk) -> int:
         show_runs(terminal, await desk.runs(), form=output)
         return 0
 
-    _run(data, work)
+    with_desk(data, work)
 
 
-@app.command()
+@app.command(epilog=_SHOW_EPILOG)
 def show(
     run: RunName = "last",
     *,
     evidence: Evidence = False,
-    output: Format = "table",
+    output: FormatOption = "table",
+    out: OutFile = None,
     data: Data = None,
 ) -> None:
     """Show what a run came to, or how far it is."""
 
     async def work(terminal: Terminal, desk: RunDesk) -> int:
+        place = output_of(output, out, evidence=evidence)
         found = await desk.find(run)
         result = await desk.result(found)
-        show_result(terminal, found, result, form=output, evidence=evidence)
+        show_result(terminal, found, result, desk.packages(found), output=place)
         return 0
 
-    _run(data, work)
+    with_desk(data, work)
 
 
 @app.command()
@@ -121,16 +143,17 @@ def watch(
     run: RunName = "last",
     *,
     evidence: Evidence = False,
-    output: Format = "table",
+    output: FormatOption = "table",
     data: Data = None,
 ) -> None:
     """Follow a run to its end, then show its findings."""
 
     async def work(terminal: Terminal, desk: RunDesk) -> int:
         found = await desk.find(run)
-        return await desk.follow(found.id, terminal, form=output, evidence=evidence)
+        place = output_of(output, None, evidence=evidence)
+        return await follow(desk, found, terminal, output=place, clock=SystemClock())
 
-    _run(data, work)
+    with_desk(data, work)
 
 
 @app.command()
@@ -150,44 +173,69 @@ def stop(
         terminal.note(f"Asked run {found.id} to stop.")
         return 0
 
-    _run(data, work, needs_server=True)
+    with_desk(data, work, needs_server=True)
 
 
-def _run(
-    data: object,
-    work: Callable[[Terminal, RunDesk], Awaitable[int]],
+@app.command(epilog=_EXPORT_EPILOG)
+def export(
+    run: RunName = "last",
     *,
-    needs_server: bool = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the files; same names are replaced.")
+    ],
+    data: Data = None,
 ) -> None:
-    """Do ``work`` on the store of a data folder, and exit with its code."""
-    terminal = open_terminal()
-    try:
-        folder = folder_of(data)  # type: ignore[arg-type]
-        code = asyncio.run(_with_desk(folder, terminal, work, needs_server=needs_server))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except ServerMissingError as error:
-        terminal.error(str(error))
-        code = UNREACHED
-    except (AnalyzerError, RuleFileError) as error:
-        terminal.error(str(error))
-        code = MISUSE
-    raise typer.Exit(code)
+    """Write the telemetry of a run to Parquet files, one per telemetry kind."""
+
+    async def work(terminal: Terminal, desk: RunDesk) -> int:
+        found = await desk.find(run)
+        rows = await asyncio.to_thread(desk.export, found, out)
+        show_export(terminal, rows, out)
+        return 0
+
+    with_desk(data, work)
 
 
-async def _with_desk(
-    folder: DataFolder,
-    terminal: Terminal,
-    work: Callable[[Terminal, RunDesk], Awaitable[int]],
+@app.command("second-opinion")
+def second_opinion(
+    run: RunName = "last",
     *,
-    needs_server: bool,
-) -> int:
-    if needs_server and not folder.has_server():
-        raise ServerMissingError(folder.path)
-    if not folder.store.exists():
-        raise ServerMissingError(folder.path)
-    store: Store = await open_store(folder.store)
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A recording instead of a run.")
+    ] = None,
+    rules: Rules = None,
+    data: Data = None,
+) -> None:
+    """Judge a run by the engine and by SQL, and show where they differ."""
+
+    def show(terminal: Terminal, opinions: Opinions) -> int:
+        show_opinions(terminal, opinions)
+        return 1 if opinions.differences else 0
+
+    async def work(terminal: Terminal, desk: RunDesk) -> int:
+        found = await desk.find(run)
+        packages = load_packages(rules)
+        return show(terminal, await asyncio.to_thread(desk.second_opinion, found, packages))
+
+    if events is None:
+        with_desk(data, work)
+    else:
+        finish(lambda terminal: show(terminal, _of_recording(events, rules)))
+
+
+app.command("diff", epilog=DIFF_EPILOG)(diff)
+for _command in (agents, exclusions, delete):
+    app.command()(_command)
+
+
+def _of_recording(path: Path, rules: Path | None) -> Opinions:
+    from analyzer.recording import read_recorded
+    from analyzer.recording.judgement import SealedRecording
+    from analyzer.replay.second_opinion import second_opinion
+
     try:
-        return await work(terminal, RunDesk(store, folder, clock=SystemClock()))
-    finally:
-        await store.close()
+        recording = read_recorded(path)
+    except OSError as error:
+        raise AnalyzerError(f"cannot read {path}: {error.strerror}; check --events") from error
+    judged_by = [rule for package in load_packages(rules) for rule in package.rules]
+    return second_opinion(SealedRecording(recording), judged_by)

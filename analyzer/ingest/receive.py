@@ -7,6 +7,7 @@ a word to the agent about each. Nothing is acknowledged before it is on disk.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -33,16 +34,24 @@ _DISK_RETRY_S = 1.0
 class RunLog(Protocol):
     """Where the batches of one run become durable."""
 
-    def append_many(self, records: Sequence[SegmentRecord]) -> None:
-        """Return once every record is durable, or raise ``SegmentWriteError`` with none kept."""
+    def append_many(self, records: Sequence[SegmentRecord]) -> int:
+        """Return the file that holds every record durably.
+
+        Raises:
+            SegmentWriteError: None is kept.
+        """
         ...
 
 
 class Stored(NamedTuple):
-    """A durable batch, and the run in whose log it stands."""
+    """A durable batch, and the place in which run's log it has."""
 
     run_id: str
     batch: Batch
+    segment: int
+    """Number of the file."""
+    sha256: bytes
+    """Of the payload as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class _Waiting:
     payload: bytes
     runs: tuple[str, ...]
     received_us: int
+    sha256: bytes
 
 
 class Receiver:
@@ -102,7 +112,8 @@ class Receiver:
         now_us = self._clock.now_us()
         decision = self.acceptor.decide(agent_id, batch.header, runs=self._windows(), now_us=now_us)
         if decision.runs:
-            await self._queue.put(_Waiting(batch, payload, decision.runs, now_us))
+            sha256 = hashlib.sha256(payload).digest()
+            await self._queue.put(_Waiting(batch, payload, decision.runs, now_us, sha256))
             return
         if decision.reason is not None:
             self._log_once(decision.reason, agent_id)
@@ -133,24 +144,30 @@ class Receiver:
             self.problem = ""
         for waiting in group:
             self.acceptor.stored(waiting.batch.header)
-            for run_id in waiting.runs:
-                self._on_stored(Stored(run_id, waiting.batch))
         for agent_id in {waiting.batch.header.agent_id for waiting in group}:
             self._acknowledge(agent_id)
 
     async def _append(self, run_id: str, group: list[_Waiting]) -> None:
+        """Write batches to the log of one run, and hand them on.
+
+        Even if another run's log then refuses them: a run takes its batches in the order of its
+        log, whatever happens. Those that come again are known by their identity.
+        """
         records = [
             SegmentRecord(
                 agent_id=item.batch.header.agent_id,
                 boot_id=item.batch.header.boot_id,
                 stream=item.batch.header.stream,
                 sequence=item.batch.header.sequence,
+                from_us=item.batch.header.from_us,
                 received_us=item.received_us,
                 payload=item.payload,
             )
             for item in group
         ]
-        await asyncio.to_thread(self._log_of(run_id).append_many, records)
+        segment = await asyncio.to_thread(self._log_of(run_id).append_many, records)
+        for item in group:
+            self._on_stored(Stored(run_id, item.batch, segment, item.sha256))
 
     async def _give_back(self, group: list[_Waiting], error: SegmentWriteError) -> None:
         """Acknowledge nothing: the agents keep these batches and send them again."""

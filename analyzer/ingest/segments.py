@@ -46,6 +46,8 @@ class SegmentRecord:
     sequence: int
     received_us: int
     payload: bytes
+    from_us: int = 0
+    """Start of the interval it covers; 0 in logs that do not say."""
 
 
 class StoredRecord(NamedTuple):
@@ -72,6 +74,7 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     stream: str
     sequence: int
     received_us: int
+    from_us: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Head)
@@ -96,14 +99,17 @@ class SegmentLog:
         self._number = 0
         self._file: RecordFile | None = None
 
-    def append_many(self, records: Sequence[SegmentRecord]) -> None:
+    def append_many(self, records: Sequence[SegmentRecord]) -> int:
         """Append batches with one sync; all of them are durable when this returns.
+
+        Returns:
+            The number of the file that holds them all.
 
         Raises:
             SegmentWriteError: None of them is in the log. Later calls may succeed.
         """
         if not records:
-            return
+            return self._number
         frames = [_frame(record) for record in records]
         try:
             file = self._file_for(sum(map(len, frames)))
@@ -112,6 +118,7 @@ class SegmentLog:
             raise SegmentWriteError(self._folder, error.strerror or str(error)) from error
         except ForeignFileError as error:
             raise SegmentWriteError(self._folder, str(error)) from error
+        return self._number
 
     def close(self) -> None:
         """Close the file; a later append opens it again."""
@@ -143,6 +150,11 @@ class SegmentLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in new:
             self._disk.sync_folder(path.parent)
+
+
+def segments_of(runs: Path, run_id: str) -> Path:
+    """Return the folder of a run's log, in the folder of all runs."""
+    return runs / run_id / "segments"
 
 
 def read_segments(folder: Path, *, after: Position | None = None) -> Iterator[StoredRecord]:
@@ -180,6 +192,7 @@ def _frame(record: SegmentRecord) -> bytes:
         stream=record.stream,
         sequence=record.sequence,
         received_us=record.received_us,
+        from_us=record.from_us,
     )
     return frame(msgspec.msgpack.encode(head), record.payload)
 
@@ -195,6 +208,7 @@ def _read_file(folder: Path, number: int, start: int) -> Iterator[StoredRecord]:
                 stream=head.stream,
                 sequence=head.sequence,
                 received_us=head.received_us,
+                from_us=head.from_us,
                 payload=raw.payload,
             )
             yield StoredRecord(Position(number, raw.offset), record)

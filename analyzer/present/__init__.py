@@ -1,6 +1,6 @@
 """Present: results and progress as text for people, on a terminal or in a pipe.
 
-Nothing here judges anything; it shows what ``analyzer.results`` holds.
+Nothing here judges anything; it shows what ``analyzer.results.document`` holds.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from analyzer.present.words import printable, process_text, time_text
+from analyzer.words import printable, process_text, time_text
+from rules.telemetry.fact_kinds import HOST_KINDS
 from rules.telemetry.kinds import KINDS, PROCESS_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from analyzer.findings import Finding
+    from analyzer.results.findings import Finding
 
 _PLAIN: Final = ("direction", "protocol", "state", "tls_version", "handshake")
 """Columns whose values speak for themselves."""
@@ -61,7 +62,8 @@ def event_line(row: Mapping[str, Any]) -> str:
     parts += [f"{name}={_value(name, row[name])}" for name in sorted(row) if _is_own(row, name)]
     who = process_text([row])
     grade = row.get("attribution")
-    parts.append(f"by {who}" + (f" ({grade})" if grade else ""))
+    if row["telemetry"] not in HOST_KINDS:
+        parts.append(f"by {who}" + (f" ({grade})" if grade else ""))
     return "  ".join(parts)
 
 

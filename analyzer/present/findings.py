@@ -8,20 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from analyzer.findings import text_of
+from analyzer.present.decisive import decisive_lines
 from analyzer.present.evidence import evidence_lines
 from analyzer.present.terminal import fitting
-from analyzer.present.words import UNITS, counted, printable, process_text, severity_style
+from analyzer.results.findings import text_of
+from analyzer.words import UNITS, counted, printable, process_text, severity_style
 from rules.detection import AbsenceDetection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from analyzer.findings import Finding
     from analyzer.present.terminal import Terminal
+    from analyzer.results.findings import Finding
     from rules.format import Rule
 
 _SEVERITY_WIDTH: Final = len("Informational")
@@ -39,6 +41,13 @@ class Labels:
     def text(self, finding: Finding) -> str:
         """Return what was found, in a sentence."""
         return printable(text_of(finding, self.rules.get(finding.rule)))
+
+    def decisive(self, finding: Finding) -> Iterator[str]:
+        """Yield what decided; of the closing finding, which stands for many, nothing."""
+        rule = self.rules.get(finding.rule)
+        is_known = rule is not None and rule.version == finding.rule_version
+        if not finding.is_closing:
+            yield from decisive_lines(finding, rule.detection if rule and is_known else None)
 
     def host(self, finding: Finding) -> str:
         """Return the host's name; empty where all findings are of one host."""
@@ -59,7 +68,7 @@ class Labels:
             return f"0 {UNITS[rule.detection.unless.telemetry].removesuffix(' event')}s"
         kind = finding.evidence[-1]["telemetry"]
         if kind == "connection" and finding.count == len(finding.evidence):
-            ends = {tuple(row.get(name) for name in _ENDPOINTS) for row in finding.evidence}
+            ends = {tuple(map(row.get, _ENDPOINTS)) for row in finding.evidence}
             return counted(len(ends), "connection")
         return counted(finding.count, UNITS.get(kind, "event"))
 
@@ -78,12 +87,17 @@ def show_findings(
     if not findings:
         return
     if not evidence and not terminal.is_narrow:
-        terminal.out.print(_table(terminal, findings, labels))
+        if terminal.wraps or terminal.out.color_system is not None:
+            terminal.out.print(_table(terminal, findings, labels))
+        else:
+            terminal.put_text("".join(_plain_lines(terminal, findings, labels)))
         return
     for finding in findings:
         terminal.out.print(_head(terminal, finding, labels))
         terminal.say(labels.text(finding), indent=2)
         if evidence:
+            for line in labels.decisive(finding):
+                terminal.say(line, indent=4)
             for line in evidence_lines(finding, evidence):
                 terminal.say(line, style="dim", indent=4)
             terminal.say()
@@ -91,24 +105,49 @@ def show_findings(
 
 def _table(terminal: Terminal, findings: Sequence[Finding], labels: Labels) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    with_host = len(labels.hosts) > 1
-    table.add_column("Severity", no_wrap=True, min_width=_SEVERITY_WIDTH)
-    table.add_column("Rule", no_wrap=True)
-    if with_host:
-        table.add_column("Host", overflow="fold")
-    table.add_column("Finding", overflow="fold")
-    table.add_column("Process", overflow="fold")
-    table.add_column("Evidence", overflow="fold")
+    severity, rule, *others = _columns(labels)
+    table.add_column(severity, no_wrap=True, min_width=_SEVERITY_WIDTH)
+    table.add_column(rule, no_wrap=True)
+    for name in others:
+        table.add_column(name, overflow="fold")
     for finding in findings:
-        cells = [finding.rule, labels.text(finding), labels.process(finding)]
-        cells.append(labels.evidence(finding))
-        if with_host:
-            cells.insert(1, labels.host(finding))
         table.add_row(
             Text(finding.severity, style=severity_style(finding.severity)),
-            *(Text(fitting(cell, terminal.out)) for cell in cells),
+            *map(Text, _cells(terminal, finding, labels)),
         )
     return table
+
+
+def _plain_lines(terminal: Terminal, findings: Sequence[Finding], labels: Labels) -> Iterator[str]:
+    """Yield the lines of the table for a pipe, where nothing wraps; a fleet has many findings."""
+    rows = [
+        _columns(labels),
+        *([finding.severity, *_cells(terminal, finding, labels)] for finding in findings),
+    ]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    widths[0] = max(widths[0], _SEVERITY_WIDTH)
+    for row in rows:
+        yield "  ".join(map(_padded, row, widths)) + "\n"
+
+
+def _width(cell: str) -> int:
+    return len(cell) if cell.isascii() else cell_len(cell)
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell.ljust(width) if cell.isascii() else cell + " " * (width - cell_len(cell))
+
+
+def _columns(labels: Labels) -> list[str]:
+    host = ["Host"] if len(labels.hosts) > 1 else []
+    return ["Severity", "Rule", *host, "Finding", "Process", "Evidence"]
+
+
+def _cells(terminal: Terminal, finding: Finding, labels: Labels) -> list[str]:
+    """Return the cells of a finding behind its severity."""
+    host = [labels.host(finding)] if len(labels.hosts) > 1 else []
+    told = [labels.text(finding), labels.process(finding), labels.evidence(finding)]
+    return [fitting(cell, terminal.out) for cell in (finding.rule, *host, *told)]
 
 
 def _head(terminal: Terminal, finding: Finding, labels: Labels) -> Text:

@@ -9,14 +9,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from analyzer.present.findings import Labels, show_findings
-from analyzer.present.words import counted, listed, minutes, percent, printable
-from analyzer.results import SEVERITIES
+from analyzer.results.document import SEVERITIES
+from analyzer.words import counted, listed, minutes, percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from analyzer.present.terminal import Terminal
-    from analyzer.results import Result
+    from analyzer.results.document import Result
     from rules.loader import Package
 
 MAX_REASONS: Final = 10  # kinds of "not evaluated" that are told apart

@@ -1,28 +1,31 @@
 """Output: a result in the wanted format, on standard output or in a file.
 
-In: a result. Out: a table for people, or canonical JSON. A file appears when it is complete.
+In: a result. Out: a table for people, or a document of ``analyzer.reports``. A file appears when
+it is complete.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from analyzer.errors import AnalyzerError
 from analyzer.present.outcome import show_outcome
 from analyzer.present.terminal import open_terminal
-from analyzer.results import to_json, to_ndjson
+from analyzer.reports import Format, document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from analyzer.present.terminal import Terminal
-    from analyzer.results import Result
+    from analyzer.reports.aws_account import AwsAccount
+    from analyzer.results.document import Result
     from rules.loader import Package
 
-Format = Literal["table", "json", "ndjson"]
 ALL_EVIDENCE: Final = 20  # events that a finding holds at most
 
 
@@ -35,11 +38,16 @@ class Output:
     """None = standard output."""
     evidence: bool = False
     """Whether the table shows the events of each finding."""
+    aws: AwsAccount | None = None
+    """Whose findings they are, in formats of AWS."""
 
     def problem(self) -> str | None:
         """Return why nothing can be written at ``path``, or None; writes nothing."""
         if self.path is None:
-            return None
+            is_terminal = self.format == "pdf" and sys.stdout.isatty()
+            return (
+                "a PDF is no text for a terminal; name a file with --out" if is_terminal else None
+            )
         folder = self.path.parent
         if self.path.is_dir():
             return f"{self.path} is a folder; name a file"
@@ -65,14 +73,36 @@ class Output:
             terminal.put(self._document(result, packages))
 
     def _document(self, result: Result, packages: Sequence[Package]) -> bytes:
-        if self.format == "json":
-            return to_json(result)
-        if self.format == "ndjson":
-            return to_ndjson(result)
+        if self.format != "table":
+            return document(self.format, result, packages, aws=self.aws)
         text = StringIO()
         evidence = ALL_EVIDENCE if self.evidence else 0
         show_outcome(open_terminal(text, text), result, packages, evidence=evidence)
         return text.getvalue().encode()
+
+
+def deliver(
+    terminal: Terminal, content: bytes | Callable[[Terminal], None], path: Path | None
+) -> None:
+    """Write a document, or what a function shows on a terminal, to a file or standard output.
+
+    Raises:
+        AnalyzerError: The file cannot be written.
+    """
+    if path is None:
+        if isinstance(content, bytes):
+            terminal.put(content)
+        else:
+            content(terminal)
+        return
+    if not isinstance(content, bytes):
+        text = StringIO()
+        content(open_terminal(text, text))
+        content = text.getvalue().encode()
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise AnalyzerError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

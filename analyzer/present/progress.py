@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analyzer.present.terminal import fitting
-from analyzer.present.words import counted, minutes
+from analyzer.words import counted, minutes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,8 +36,8 @@ class RunStatus:
     elapsed_s: float
     total_s: float
     events: int = 0
-    findings: int = 0
-    """Provisional ones."""
+    findings: int | None = 0
+    """Provisional ones; None = nothing is being judged."""
 
     @property
     def share(self) -> float:
@@ -128,14 +128,17 @@ class ProgressView:
 
 def plain_line(status: RunStatus) -> str:
     """Return a status as one line without symbols."""
-    return (
-        f"{status.phase}: {status.share:.0%}, {minutes(status.left_s)} left, "
-        f"{counted(status.events, 'event')}, {status.rate:,}/s, "
-        f"{counted(status.findings, 'provisional finding')}"
-    )
+    parts = [
+        f"{status.phase}: {status.share:.0%}",
+        f"{minutes(status.left_s)} left",
+        counted(status.events, "event"),
+        f"{status.rate:,}/s",
+    ]
+    if status.findings is not None:
+        parts.append(counted(status.findings, "provisional finding"))
+    return ", ".join(parts)
 
 
 def _numbers(status: RunStatus) -> str:
-    return (
-        f"{counted(status.events, 'event')} · {status.rate:,}/s · {status.findings:,} provisional"
-    )
+    numbers = f"{counted(status.events, 'event')} · {status.rate:,}/s"
+    return numbers if status.findings is None else f"{numbers} · {status.findings:,} provisional"

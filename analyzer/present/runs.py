@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.table import Table
 
+from analyzer.errors import AnalyzerError, AssessmentError
 from analyzer.present.outcome import looked_at, show_outcome
-from analyzer.present.words import counted, percent, span, time_text
-from analyzer.results import to_json
-from rules.loader import load_packages
+from analyzer.sql import file_name
+from analyzer.words import counted, percent, span, time_text
 from rules.telemetry.ndjson import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from analyzer.model import Run
+    from analyzer.present.output import Output
     from analyzer.present.terminal import Terminal
-    from analyzer.results import Result
+    from analyzer.results.document import Result
+    from rules.loader import Package
 
 _EVIDENCE_LINES = 3  # events shown under a finding
 
@@ -53,14 +56,31 @@ def show_runs(terminal: Terminal, runs: Sequence[Run], *, form: str) -> None:
 
 
 def show_result(
-    terminal: Terminal, run: Run, result: Result | None, *, form: str, evidence: bool
+    terminal: Terminal,
+    run: Run,
+    result: Result | None,
+    packages: Sequence[Package],
+    *,
+    output: Output,
 ) -> None:
-    """Print what a run came to; of one without a result, its state and why."""
+    """Write what a run came to; of one without a result, print its state and why.
+
+    Raises:
+        AssessmentError: There is no result, and something else than its state was asked for.
+        AnalyzerError: The file cannot be written.
+    """
     if result is None:
-        _show_state(terminal, run, form=form)
+        if output.format not in ("table", "json") or output.path is not None:
+            raise AssessmentError(
+                f"run {run.id} is {run.state} and has no result to write as {output.format}"
+            )
+        _show_state(terminal, run, form=output.format)
         return
-    if form == "json":
-        terminal.put(to_json(result))
+    if output.format != "table" or output.path is not None:
+        try:
+            output.write(terminal, result, packages)
+        except OSError as error:
+            raise AnalyzerError(f"cannot write {output.path}: {error.strerror}") from error
         return
     terminal.note(f"✓ Run {run.id} is {run.state}: {looked_at(result)}.", style="bold")
     for host in result.hosts:
@@ -70,8 +90,16 @@ def show_result(
     if run.message:
         terminal.note(f"Completed with errors: {run.message}", style="yellow")
     terminal.note()
-    lines = _EVIDENCE_LINES if evidence else 0
-    show_outcome(terminal, result, load_packages(), evidence=lines)
+    lines = _EVIDENCE_LINES if output.evidence else 0
+    show_outcome(terminal, result, packages, evidence=lines)
+
+
+def show_export(terminal: Terminal, rows: Mapping[str, int], out: Path) -> None:
+    """Print what was written: rows by telemetry kind, and how to ask rules of them."""
+    terminal.say(f"Wrote {counted(sum(rows.values()), 'event')} to {out}.")
+    for kind, number in sorted(rows.items()):
+        terminal.say(f"{file_name(kind)}  {number:,}", indent=2)
+    terminal.note(f"'proctor rules explain ID --sql --parquet {out}' prints a rule as SQL on it.")
 
 
 def _show_state(terminal: Terminal, run: Run, *, form: str) -> None:

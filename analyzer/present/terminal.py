@@ -18,7 +18,9 @@ from rich.text import Text
 NARROW: Final = 100  # columns below which a finding takes two lines
 _PIPE_WIDTH: Final = 4_096  # nobody wraps lines in a pipe
 _LEAST_WIDTH: Final = 20  # columns of a paragraph on even the narrowest terminal
-_ASCII: Final = {"●": "*", "✓": "+", "·": "-", "→": "->", "…": "...", "━": "="}
+_ASCII: Final = {"●": "*", "✓": "+", "·": "-", "→": "->", "…": "...", "━": "="} | {
+    block: str(height) for height, block in enumerate("▁▂▃▄▅▆▇█", start=1)
+}
 
 
 class _Console(Console):
@@ -43,6 +45,11 @@ class Terminal:
         """Tell whether a table row has no room for a finding."""
         return self.out.width < NARROW
 
+    @property
+    def wraps(self) -> bool:
+        """Tell whether lines on ``out`` have an end."""
+        return self.out.width < _PIPE_WIDTH
+
     def note(self, text: str = "", *, style: str = "") -> None:
         """Print one paragraph to standard error."""
         _paragraph(self.err, text, style=style, indent=0)
@@ -59,6 +66,10 @@ class Terminal:
     def say(self, text: str = "", *, style: str = "", indent: int = 0) -> None:
         """Print one paragraph to standard output; every line of it is indented."""
         _paragraph(self.out, text, style=style, indent=indent)
+
+    def put_text(self, text: str) -> None:
+        """Write lines that fit to standard output as they are."""
+        self.put(text.encode(self.out.encoding))
 
     def put(self, data: bytes) -> None:
         """Write a document to standard output as it is; a reader that went away is no error."""
@@ -83,9 +94,10 @@ def open_terminal(out: IO[str] | None = None, err: IO[str] | None = None) -> Ter
 
 def fitting(text: str, console: Console) -> str:
     """Return ``text`` with symbols replaced that the console's encoding does not have."""
-    encoding = console.encoding
+    if text.isascii():
+        return text
     try:
-        text.encode(encoding)
+        text.encode(console.encoding)
     except (UnicodeEncodeError, LookupError):
         for symbol, plain in _ASCII.items():
             text = text.replace(symbol, plain)

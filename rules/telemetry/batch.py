@@ -283,7 +283,11 @@ class _TableBuilder:
 
 class _ColumnBuilder:
     def __init__(self, column: Column) -> None:
-        self._type = column.type
+        # Told apart once: looking a member of an enumeration up takes longer than storing a value.
+        self._is_code = column.type is ColumnType.CODE
+        self._is_number = column.type in NULLABLE_NUMBERS
+        self._is_boolean = column.type is ColumnType.BOOLEAN
+        self._is_address = column.type is ColumnType.ADDRESS
         self._lower = column.lower
         self._numbers = column.numbers
         self._codes = {value: code for code, value in enumerate(column.closed, start=1)}
@@ -297,13 +301,13 @@ class _ColumnBuilder:
     def put(self, row: int, value: Any, strings: _StringTable) -> None:  # noqa: ANN401
         if len(self._values) < row:
             self._pad(row)
-        if self._type is ColumnType.CODE:
+        if self._is_code:
             self._values.append(self._codes[value])
-        elif self._type in NULLABLE_NUMBERS:
+        elif self._is_number:
             if self._numbers and value not in self._numbers:
                 raise KeyError(value)
             self._values.append(value)
-        elif self._type is ColumnType.BOOLEAN:
+        elif self._is_boolean:
             self._values.append(TRUE if value else FALSE)
         else:
             self._values.append(strings[self._canonical(value)])
@@ -311,7 +315,7 @@ class _ColumnBuilder:
 
     def build(self, rows: int) -> Vector:
         self._pad(rows)
-        has_null = self._type in NULLABLE_NUMBERS and 0 in self._valid
+        has_null = self._is_number and 0 in self._valid
         return Vector(self._values, self._valid if has_null else None)
 
     def cut(self, rows: int) -> None:
@@ -319,7 +323,7 @@ class _ColumnBuilder:
         del self._valid[rows:]
 
     def _canonical(self, text: str) -> str:
-        if self._type is ColumnType.ADDRESS:
+        if self._is_address:
             return plain_address(text)
         return text.lower() if self._lower else text
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rules.telemetry.sight import Pinned, sees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rules.telemetry.batch import Coverage
 
@@ -37,6 +37,11 @@ class Intervals:
             else:
                 merged.append((start, end))
         self._pairs = tuple(merged)
+
+    @classmethod
+    def of(cls, plain: Iterable[Sequence[int]]) -> Intervals:
+        """Return the set of pairs that were read back from text or bytes."""
+        return cls((start, end) for start, end in plain)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield the intervals in order."""
@@ -90,6 +95,14 @@ class Intervals:
         """Return the length of all intervals together, microseconds."""
         return sum(end - start for start, end in self._pairs)
 
+    def within(self, start: int, end: int) -> int:
+        """Return how much of [start, end) is inside this set, microseconds."""
+        return sum(
+            min(to, end) - max(begin, start)
+            for begin, to in self._pairs
+            if begin < end and start < to
+        )
+
     def gaps(self, start: int, end: int) -> Intervals:
         """Return what of [start, end) is outside this set."""
         edges = [start]
@@ -103,7 +116,8 @@ class Intervals:
 class _Host:
     header: Intervals | None = None
     kinds: frozenset[str] | None = None
-    rows: list[Coverage] = field(default_factory=list)
+    rows: dict[str, list[Coverage]] = field(default_factory=lambda: defaultdict(list))
+    """By kind; a row stands with each of its kinds."""
     late: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     lost: Counter[str] = field(default_factory=Counter)
 
@@ -117,6 +131,7 @@ class Ledger:
         self.to_us = max(to_us, from_us + 1)
         self._run = Intervals([(self.from_us, self.to_us)])
         self._hosts: dict[str, _Host] = defaultdict(_Host)
+        self._shares: dict[tuple[str, str, bool, frozenset[str]], float] = {}
 
     @property
     def agents(self) -> list[str]:
@@ -128,6 +143,7 @@ class Ledger:
     ) -> None:
         """Enter a host; ``watched`` and ``kinds`` are what its header says, None without one."""
         host = self._hosts[agent_id]
+        self._shares.clear()
         if watched is not None:
             host.header = watched if host.header is None else host.header | watched
         if kinds is not None:
@@ -136,7 +152,9 @@ class Ledger:
     def add_coverage(self, agent_id: str, row: Coverage) -> None:
         """Enter one coverage row and the losses it states."""
         host = self._hosts[agent_id]
-        host.rows.append(row)
+        for kind in dict.fromkeys(row.kinds):
+            host.rows[kind].append(row)
+        self._shares.clear()
         host.lost.update(row.lost or {})
 
     def add_lost(self, agent_id: str, cause: str, events: int) -> None:
@@ -148,6 +166,7 @@ class Ledger:
         host = self._hosts[agent_id]
         host.lost["late"] += 1
         host.late[kind].append((ts_us, ts_us + 1))
+        self._shares.clear()
 
     def lost(self, agent_id: str) -> dict[str, int]:
         """Return lost events of a host by cause, causes sorted."""
@@ -192,8 +211,18 @@ class Ledger:
         self, agent_id: str, kind: str, *, absence: bool = False, pinned: Pinned | None = None
     ) -> float:
         """Return the share of the run in which ``kind`` was watched, 0 to 1, six digits."""
-        watched = self.watched(agent_id, kind, absence=absence, pinned=pinned)
-        return rounded_share(watched.total, self.to_us - self.from_us)
+        # Rules by the hundred ask the same of each host: only the sensors that count differ.
+        sensors = {row.sensor for row in _rows_of(self._hosts[agent_id], kind)}
+        seeing = frozenset(sensor for sensor in sensors if sees(sensor, kind, pinned))
+        asked = agent_id, kind, absence, seeing
+        if asked not in self._shares:
+            watched = self.watched(agent_id, kind, absence=absence, pinned=pinned)
+            self._shares[asked] = rounded_share(watched.total, self.to_us - self.from_us)
+        return self._shares[asked]
+
+    def sensors(self, agent_id: str, kind: str) -> list[str]:
+        """Return the sensors that coverage rows name for ``kind``, sorted."""
+        return sorted({row.sensor for row in _rows_of(self._hosts[agent_id], kind)})
 
     def off_reasons(self, agent_id: str, kind: str) -> list[str]:
         """Return what the coverage rows say of sensors that were not fully on for ``kind``."""
@@ -212,7 +241,7 @@ def rounded_share(part: int, whole: int) -> float:
 
 
 def _rows_of(host: _Host, kind: str) -> list[Coverage]:
-    return [row for row in host.rows if kind in row.kinds]
+    return host.rows.get(kind, [])
 
 
 def _counts(row: Coverage, *, absence: bool) -> bool:

@@ -20,11 +20,13 @@ from rules.telemetry.derive import derive
 from rules.telemetry.ndjson import Capture, decode_tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 MAX_PROBLEMS = 20  # reported with text; the rest is counted
 MAX_LINE_BYTES = 4 * 1024 * 1024  # of one row; a longer line is a problem, not a reason to swap
+BROKEN = (EOFError, OSError, zlib.error, zstandard.ZstdError)
+"""What reading a broken file raises."""
 _ZSTD_CHUNK_BYTES = 1024  # of compressed input: 4 bytes of it can hold 128 KiB of output
 _BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -81,7 +83,24 @@ def parse_recording(
     Raises:
         RecordingError: Lines break the contract, or the compression is broken.
     """
-    return _Reader(name, lenient=lenient).read(lines)
+    strict = StrictLines(name, lenient=lenient)
+    rows: list[Row] = []
+    unnamed: list[tuple[int, Row]] = []
+    number = 0
+    try:
+        for number, line in enumerate(lines, start=1):
+            row = strict.take(number, line)
+            if row is not None:
+                rows.append(row)
+                if row["agent_id"] is None:
+                    unnamed.append((number, row))
+    except BROKEN as error:
+        raise strict.broken(number + 1, error) from error
+    only = strict.finish([number for number, _ in unnamed])
+    for _, row in unnamed:
+        row["agent_id"] = only
+    kept = [derive(row) for row in rows if row["agent_id"] is not None]
+    return Recording(kept, strict.headers, strict.coverage, strict.bad)
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -106,6 +125,9 @@ class _ZstdFile(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
     def readinto(self, target: Any) -> int:  # noqa: ANN401 (a buffer)
         while not self._output:
@@ -135,78 +157,83 @@ class _ZstdFile(io.RawIOBase):
         return True
 
 
-class _Reader:
+class StrictLines:
+    """What the lines of a recording say, one after another; keeps all but the rows.
+
+    Attributes:
+        headers: By agent.
+        coverage: Coverage rows with their agents.
+        bad: How many lines were bad so far.
+    """
+
     def __init__(self, name: str, *, lenient: bool) -> None:
+        """Start with no line; ``name`` stands in error messages."""
+        self.headers: dict[str, Capture] = {}
+        self.coverage: list[tuple[str, Coverage]] = []
+        self.bad = 0
         self._name = name
         self._lenient = lenient
-        self._recording = Recording()
-        self._unnamed_rows: list[tuple[int, Row]] = []
         self._unnamed_coverage: list[tuple[int, Coverage]] = []
         self._problems: list[tuple[int, str]] = []
-        self._bad = 0
 
-    def read(self, lines: Iterable[bytes]) -> Recording:
-        number = 0
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    self._line(number, line)
-        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-            # A broken compressed file gives no more lines: nothing to skip to, lenient or not.
-            message = f"cannot be read on: {error}"
-            raise RecordingError(self._name, [(number + 1, message)], 1) from error
-        self._name_agents()
-        if self._bad and not self._lenient:
-            raise RecordingError(self._name, self._problems, self._bad)
-        for row in self._recording.rows:
-            derive(row)
-        self._recording.skipped = self._bad
-        return self._recording
-
-    def _line(self, number: int, line: bytes) -> None:
+    def take(self, number: int, line: bytes) -> Row | None:
+        """Return the row of a line, not yet derived; None where it is something else, or bad."""
+        if not line.strip():
+            return None
         if number == 1:
             line = line.removeprefix(_BOM)  # some editors write it; it means nothing
         if len(line) > MAX_LINE_BYTES:
             self._problem(number, f"longer than {MAX_LINE_BYTES} bytes")
-            return
+            return None
         try:
             agent_id, item = decode_tagged(line)
         except EventError as error:
             self._problem(number, str(error))
-            return
+            return None
         if isinstance(item, Capture):
-            if item.agent_id in self._recording.headers:
+            if item.agent_id in self.headers:
                 self._problem(number, f"second header of agent {item.agent_id!r}")
-                return
-            self._recording.headers[item.agent_id] = item
+            else:
+                self.headers[item.agent_id] = item
         elif isinstance(item, Coverage):
             if agent_id is None:
                 self._unnamed_coverage.append((number, item))
             else:
-                self._recording.coverage.append((agent_id, item))
+                self.coverage.append((agent_id, item))
         else:
-            if agent_id is None:
-                self._unnamed_rows.append((number, item))
-            self._recording.rows.append(item)
+            return item
+        return None
 
-    def _name_agents(self) -> None:
-        headers = list(self._recording.headers)
-        only = headers[0] if len(headers) == 1 else None
-        if only is None:
+    def finish(self, unnamed: Sequence[int], *, more: int = 0) -> str | None:
+        """Return the agent of everything that names none; None where nothing can tell.
+
+        Args:
+            unnamed: Lines of rows without agent, the first ``MAX_PROBLEMS`` at least.
+            more: How many more of them there are.
+
+        Raises:
+            RecordingError: Lines break the contract, and none may be skipped.
+        """
+        only = next(iter(self.headers)) if len(self.headers) == 1 else None
+        if only is not None:
+            self.coverage.extend((only, row) for _, row in self._unnamed_coverage)
+        else:
             why = "agent_id is missing, and the file has not exactly one header to take it from"
-            for number, _ in sorted(
-                (*self._unnamed_rows, *self._unnamed_coverage), key=lambda item: item[0]
-            ):
+            for number in sorted((*unnamed, *(number for number, _ in self._unnamed_coverage))):
                 self._problem(number, why)
-            self._recording.rows = [
-                row for row in self._recording.rows if row["agent_id"] is not None
-            ]
-            return
-        for _, row in self._unnamed_rows:
-            row["agent_id"] = only
-        self._recording.coverage.extend((only, row) for _, row in self._unnamed_coverage)
+            self.bad += more
+        if self.bad and not self._lenient:
+            raise RecordingError(self._name, self._problems, self.bad)
+        return only
+
+    def broken(self, number: int, error: BaseException) -> RecordingError:
+        """Return what to raise where line ``number`` cannot be read.
+
+        A broken compressed file gives no more lines: nothing to skip to, lenient or not.
+        """
+        return RecordingError(self._name, [(number, f"cannot be read on: {error}")], 1)
 
     def _problem(self, number: int, text: str) -> None:
-        self._bad += 1
+        self.bad += 1
         if len(self._problems) < MAX_PROBLEMS:
             self._problems.append((number, text))

@@ -20,9 +20,16 @@ _RANGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shared", ("100.64.0.0/10",)),
     ("multicast", ("224.0.0.0/4", "ff00::/8")),
 )
-_NETWORKS = tuple(
-    (scope, tuple(ipaddress.ip_network(text) for text in texts)) for scope, texts in _RANGES
-)
+_NETWORKS = tuple((scope, ipaddress.ip_network(text)) for scope, texts in _RANGES for text in texts)
+_BITS = {
+    version: tuple(
+        (int(network.netmask), int(network.network_address), scope)
+        for scope, network in _NETWORKS
+        if network.version == version
+    )
+    for version in (4, 6)
+}
+"""Version → mask, bits and scope of each range: a fleet has addresses by the hundred thousand."""
 _CACHE_ADDRESSES = 65_536  # bound of each cache below, in distinct addresses
 _LONGEST = 64  # characters of an address with a zone; longer text never enters a cache
 
@@ -45,10 +52,9 @@ def _scope(address: str) -> str | None:
         return None
     if parsed.version == 6:  # noqa: PLR2004 (the protocol's own number)
         parsed = parsed.ipv4_mapped or parsed
-        if parsed.version == 6 and parsed.scope_id is not None:  # noqa: PLR2004
-            parsed = ipaddress.IPv6Address(int(parsed))
-    for scope, networks in _NETWORKS:
-        if any(parsed.version == network.version and parsed in network for network in networks):
+    number = int(parsed)  # without a zone
+    for mask, bits, scope in _BITS[parsed.version]:
+        if number & mask == bits:
             return scope
     return "public"
 

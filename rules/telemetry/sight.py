@@ -17,6 +17,12 @@ PARTIAL_SIGHT: Final[Mapping[tuple[str, str], Pinned]] = MappingProxyType(
     {
         # It asks the host's own listeners; what the host's clients negotiate it never sees.
         ("probe", "tls_session"): {"direction": frozenset({"inbound"})},
+        # Of a capture file without stated local addresses, whoever opened a connection is the host.
+        ("pcap_clients", "connection"): {"direction": frozenset({"outbound"})},
+        ("pcap_clients", "tls_session"): {"direction": frozenset({"outbound"})},
+        # The SSH server's file may be for root alone, so a sensor of its own reads it.
+        ("facts", "setting"): {"area": frozenset({"sysctl", "cpu", "login", "password"})},
+        ("sshd_config", "setting"): {"area": frozenset({"sshd"})},
     }
 )
 """(sensor, kind) → what its rows are confined to; a pair that is not listed sees every row."""

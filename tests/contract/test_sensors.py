@@ -5,9 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from agent.sensors import ProbeSensor, PsutilSensor, SockDiagSensor
+from agent.sensors import (
+    FactsSensor,
+    PacketSensor,
+    PerfSensor,
+    ProbeSensor,
+    PsutilSensor,
+    SockDiagSensor,
+    SshdConfigSensor,
+)
+from agent.sensors.facts.host_files import HostFiles
 from agent.sensors.sensor import Sensor, Tools
 from rules.telemetry import KINDS, ManualClock
+from tests.perf_messages import ScriptedRings, tracepoints
+from tests.recorded_hosts import HOSTS
+from tests.scripted_captures import ScriptedCapture
 from tests.scripted_sensors import ScriptedSensor
 from tests.socket_facts import PEER, WEB, listening, row
 from tests.socket_tables import ScriptedOwners, ScriptedSubscription, ScriptedTables
@@ -32,11 +44,38 @@ def make_psutil(tools: Tools) -> Sensor:
     return PsutilSensor(tools, tables=make_tables(), open_owners=ScriptedOwners)
 
 
+def make_perf(tools: Tools) -> Sensor:
+    return PerfSensor(tools, find=tracepoints, open_rings=ScriptedRings)
+
+
+def make_packets(tools: Tools) -> Sensor:
+    return PacketSensor(tools, open_capture=ScriptedCapture)
+
+
 def make_scripted(tools: Tools) -> Sensor:
     return ScriptedSensor(tools, "script", ("connection", "listener"))
 
 
-@pytest.fixture(params=[make_sock_diag, make_psutil, ProbeSensor, make_scripted])
+def make_facts(tools: Tools) -> Sensor:
+    return FactsSensor(tools, host=HostFiles(HOSTS / "debian-12"))
+
+
+def make_sshd_config(tools: Tools) -> Sensor:
+    return SshdConfigSensor(tools, host=HostFiles(HOSTS / "debian-12"))
+
+
+@pytest.fixture(
+    params=[
+        make_packets,
+        make_perf,
+        make_sock_diag,
+        make_psutil,
+        ProbeSensor,
+        make_facts,
+        make_sshd_config,
+        make_scripted,
+    ]
+)
 def make(request: pytest.FixtureRequest) -> Make:
     chosen: Make = request.param
     return chosen

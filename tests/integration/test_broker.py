@@ -56,7 +56,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 
 async def _received(broker: Broker, name: str, count: int) -> list[bytes]:
-    async with asyncio.timeout(10), _client(broker, name) as client:
+    async with asyncio.timeout(15), _client(broker, name) as client:
         await client.subscribe(TOPIC, qos=1)
         payloads = []
         async for message in client.messages:
@@ -163,7 +163,7 @@ async def _analyzer(
 
 async def _line(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(15):
         return await process.stdout.readline()
 
 

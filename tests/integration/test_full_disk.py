@@ -1,5 +1,6 @@
 """A real file system that runs full under the telemetry log and the spool."""
 
+import asyncio
 import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ import pytest
 
 from agent.errors import SpoolError
 from agent.spool import Acked, Entry, Spool
-from analyzer.errors import SegmentWriteError
+from analyzer.access import AuditLog
+from analyzer.errors import AuditError, SegmentWriteError
 from analyzer.ingest.segments import SegmentLog, SegmentRecord, read_segments
 from rules.telemetry.clock import ManualClock
 
@@ -28,6 +30,45 @@ def small_disk(tmp_path: Path, service: Callable[[str], Path]) -> Iterator[Path]
         pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
     yield folder
     subprocess.run([service("umount"), folder], check=True)
+
+
+async def test_audit_log_takes_what_was_begun_and_refuses_the_rest(small_disk: Path) -> None:
+    log = AuditLog(small_disk / "audit.ndjson", reserve_bytes=32 << 10)
+    await log.require()
+    filler = small_disk / "filler"
+    _fill(filler)
+
+    await log.write({"call": "x" * 10_000})  # it was allowed to begin
+    assert len(log.path.read_bytes()) > 10_000
+    with pytest.raises(AuditError, match="No space left"):
+        await log.require()
+    with pytest.raises(AuditError, match="No space left"):
+        await log.write({"call": "x" * DISK_BYTES})
+    assert log.path.read_bytes().count(b"\n") == 1
+
+    filler.unlink()
+    await log.require()
+    await log.write({"call": "y"})
+    assert log.path.read_bytes().endswith(b'\n{"call":"y"}\n')
+
+
+async def test_audit_log_on_a_disk_that_became_read_only_refuses(
+    small_disk: Path, service: Callable[[str], Path]
+) -> None:
+    log = AuditLog(small_disk / "audit.ndjson", reserve_bytes=4096)
+    await log.require()
+    remount = [str(service("mount")), "-o", "remount,ro", str(small_disk)]
+    await asyncio.to_thread(subprocess.run, remount, check=True)
+    with pytest.raises(AuditError, match="Read-only file system"):
+        await log.require()
+    with pytest.raises(AuditError, match="Read-only file system"):
+        await log.write({})
+
+
+def _fill(filler: Path) -> None:
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def _record(sequence: int) -> SegmentRecord:

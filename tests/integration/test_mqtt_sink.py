@@ -52,7 +52,7 @@ async def _open(settings: Settings) -> None:
 
 async def test_server_that_hangs_up_fails_at_once() -> None:
     with _server(lambda connection: connection.close()) as url:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             with pytest.raises(SinkError, match="ended before the broker answered"):
                 await _open(Settings(broker_url=url, connect_timeout_s=60))
 
@@ -130,7 +130,7 @@ async def test_broker_and_agent_know_each_other_by_certificate(
         broker_cert_file=str(client.certificate),
         broker_key_file=str(client.key),
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(15):
         await _open(settings)
 
 
@@ -156,7 +156,7 @@ async def test_agent_without_certificate_is_refused(
         broker_url=tls_url, broker_ca_file=str(server.certificate), connect_timeout_s=60
     )
     sink = await asyncio.to_thread(MqttSink, settings, identifier="one")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(15):
         with pytest.raises(SinkError):
             async with sink.open(topics=[], will=WILL):
                 pass

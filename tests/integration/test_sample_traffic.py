@@ -12,18 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.children import Children, end, run_here
-from analyzer.sample_network import NAMESPACE, NoNetworkError, sample_network
-from analyzer.sample_traffic import End, play
+from analyzer.demo.children import Children, end, run_here
+from analyzer.demo.sample_network import NAMESPACE, NoNetworkError, sample_network
+from analyzer.demo.sample_traffic import End, play
+from tests.sites import free_port
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.allow_blocking
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def has_namespace() -> bool:
@@ -41,7 +36,7 @@ def has_ended(pid: int) -> bool:
 
 @pytest.mark.parametrize("protocol", ["http", "telnet", "irc", "tls"])
 async def test_calls_reach_servers(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.sample_traffic.HOLD_S", 0.05)
+    monkeypatch.setattr("analyzer.demo.sample_traffic.HOLD_S", 0.05)
     reached: list[bytes] = []
     read = asyncio.StreamReader.read
 
@@ -72,7 +67,7 @@ async def test_port_in_use_is_said_and_not_called(capsys: pytest.CaptureFixture[
 
 
 def test_process_ends_with_its_parent() -> None:
-    command = [sys.executable, "-m", "analyzer.sample_traffic"]
+    command = [sys.executable, "-m", "analyzer.demo.sample_traffic"]
     place = f"irc=127.0.0.1:{free_port()}"
     with subprocess.Popen(
         [*command, "--listen", place, "--call", place],
@@ -121,7 +116,7 @@ async def test_children_end_with_the_block_and_say_why_they_failed(tmp_path: Pat
 
 
 async def test_child_that_will_not_end_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.children.STOP_S", 0.5)
+    monkeypatch.setattr("analyzer.demo.children.STOP_S", 0.5)
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", f"{code}; time.sleep(60)", stdout=asyncio.subprocess.PIPE
@@ -135,7 +130,7 @@ async def test_child_that_will_not_end_is_made_to(monkeypatch: pytest.MonkeyPatc
 def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib, sys\n"
-        "from analyzer.children import Children\n"
+        "from analyzer.demo.children import Children\n"
         "async def main():\n"
         "    async with Children(pathlib.Path(sys.argv[1])) as children:\n"
         "        child = await children.start('child', ['sleep', '60'])\n"

@@ -16,12 +16,14 @@ import pytest
 from agent.decode.cipher_suites import CIPHER_SUITES
 from agent.decode.tls import TlsVersion
 from agent.sensors.destroy_events import DestroyEvents
+from agent.sensors.socket_rows import ClosedSocket
 from agent.sensors.tls_exchange import Endpoint
 from agent.sensors.tls_probe import VERSIONS, Outcome, ProbeResult, probe_listener
 from tests.certificates import write_pair
 from tests.tls_messages import message, record, tls13_hello
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_S = 30  # on a machine that has other things to do
 LIBRARY_VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {
     "TLSv1.0": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -132,7 +134,7 @@ def outcomes(results: list[ProbeResult]) -> dict[TlsVersion, Outcome]:
 )
 async def test_offered_versions(tmp_path: Path, oldest: TlsVersion, newest: TlsVersion) -> None:
     with listening(tls(tmp_path, oldest, newest)) as server:
-        results = await probe_listener(LOOPBACK, server.port, timeout_s=5)
+        results = await probe_listener(LOOPBACK, server.port, timeout_s=PATIENCE_S)
 
     begin, end = VERSIONS.index(newest), VERSIONS.index(oldest)
     assert outcomes(results) == {
@@ -148,7 +150,7 @@ async def test_offered_versions(tmp_path: Path, oldest: TlsVersion, newest: TlsV
 
 async def test_expired_certificate_of_tls12(tmp_path: Path) -> None:
     with listening(tls(tmp_path, "TLSv1.2", "TLSv1.2", days_left=-3)) as server:
-        results = await probe_listener(LOOPBACK, server.port, timeout_s=5)
+        results = await probe_listener(LOOPBACK, server.port, timeout_s=PATIENCE_S)
 
     certificate = results[1].certificate
     assert certificate is not None
@@ -160,7 +162,7 @@ async def test_expired_certificate_of_tls12(tmp_path: Path) -> None:
 async def test_expired_certificate_of_tls13_alone(tmp_path: Path) -> None:
     with listening(tls(tmp_path, "TLSv1.3", "TLSv1.3", days_left=-3)) as server:
         results = await probe_listener(
-            LOOPBACK, server.port, timeout_s=5, server_name="service.example"
+            LOOPBACK, server.port, timeout_s=PATIENCE_S, server_name="service.example"
         )
 
     certificate = results[0].certificate
@@ -172,25 +174,25 @@ async def test_expired_certificate_of_tls13_alone(tmp_path: Path) -> None:
 
 async def test_certificate_of_tls13_beside_tls12_stays_unseen(tmp_path: Path) -> None:
     with listening(tls(tmp_path, "TLSv1.2", "TLSv1.3")) as server:
-        newest, older, *_ = await probe_listener(LOOPBACK, server.port, timeout_s=5)
+        newest, older, *_ = await probe_listener(LOOPBACK, server.port, timeout_s=PATIENCE_S)
 
     assert newest.certificate_unseen == "encrypted"
     assert older.certificate is not None
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "timeout_s"),
     [
-        (answer_http, "no_tls"),
-        (answer_ssh, "no_tls"),
-        (answer_nothing, "silent"),
-        (hang_up, "closed"),
-        (reset, "closed"),
+        (answer_http, "no_tls", PATIENCE_S),
+        (answer_ssh, "no_tls", PATIENCE_S),
+        (answer_nothing, "silent", 0.3),
+        (hang_up, "closed", PATIENCE_S),
+        (reset, "closed", PATIENCE_S),
     ],
 )
-async def test_plain_service_is_asked_once(answer: Answer, reason: str) -> None:
+async def test_plain_service_is_asked_once(answer: Answer, reason: str, timeout_s: float) -> None:
     with listening(answer) as server:
-        results = await probe_listener(LOOPBACK, server.port, timeout_s=0.3)
+        results = await probe_listener(LOOPBACK, server.port, timeout_s=timeout_s)
 
     assert [(each.outcome, each.reason) for each in results] == [("not_tls", reason)]
     assert server.connections == 1
@@ -198,7 +200,7 @@ async def test_plain_service_is_asked_once(answer: Answer, reason: str) -> None:
 
 async def test_server_that_breaks_off_shows_no_certificate() -> None:
     with listening(answer_hello) as server:
-        newest, *rest = await probe_listener(LOOPBACK, server.port, timeout_s=1)
+        newest, *rest = await probe_listener(LOOPBACK, server.port, timeout_s=PATIENCE_S)
 
     assert (newest.outcome, newest.certificate_unseen) == ("offered", "encrypted")
     assert {(each.outcome, each.reason) for each in rest} == {("untested", "no_tls")}
@@ -208,13 +210,13 @@ async def test_listener_that_is_gone_is_untested() -> None:
     with socket.create_server((LOOPBACK, 0)) as gone:
         port = int(gone.getsockname()[1])
 
-    (result,) = await probe_listener(LOOPBACK, port, timeout_s=1)
+    (result,) = await probe_listener(LOOPBACK, port, timeout_s=PATIENCE_S)
 
     assert (result.outcome, result.reason) == ("untested", "Connection refused")
 
 
 async def test_other_hosts_are_never_asked() -> None:
-    (result,) = await probe_listener("203.0.113.1", 443, timeout_s=1)
+    (result,) = await probe_listener("203.0.113.1", 443, timeout_s=PATIENCE_S)
 
     assert (result.outcome, result.asking) == ("untested", None)
     assert result.reason == "Cannot assign requested address"
@@ -237,7 +239,7 @@ async def test_full_backlog_is_untested() -> None:
 @pytest.mark.parametrize(("bound", "asked"), [("0.0.0.0", LOOPBACK), ("::", "::1")])  # noqa: S104
 async def test_any_address_is_asked_at_loopback(tmp_path: Path, bound: str, asked: str) -> None:
     with listening(tls(tmp_path, "TLSv1.3", "TLSv1.3"), bound) as server:
-        results = await probe_listener(bound, server.port, timeout_s=5)
+        results = await probe_listener(bound, server.port, timeout_s=PATIENCE_S)
 
     assert results[0].outcome == "offered"
     assert {each.answering for each in results} == {(asked, server.port)}
@@ -246,7 +248,7 @@ async def test_any_address_is_asked_at_loopback(tmp_path: Path, bound: str, aske
 async def test_listener_of_both_families_is_asked_over_ipv4_too(tmp_path: Path) -> None:
     """A listener of IPv4 stands for one of both families on a host without IPv6 at loopback."""
     with listening(tls(tmp_path, "TLSv1.3", "TLSv1.3")) as server:
-        results = await probe_listener("::", server.port, timeout_s=5)
+        results = await probe_listener("::", server.port, timeout_s=PATIENCE_S)
 
     assert results[0].outcome == "offered"
     assert results[0].answering == (LOOPBACK, server.port)
@@ -260,9 +262,13 @@ async def test_caller_knows_every_connection_beforehand(tmp_path: Path) -> None:
 
     with DestroyEvents() as events:
         with listening(tls(tmp_path, "TLSv1.3", "TLSv1.3")) as server:
-            results = await probe_listener(LOOPBACK, server.port, timeout_s=5, on_connection=enter)
-        await asyncio.sleep(0.1)
-        closed = [each for each in events.drain() if each.remote_port == server.port]
+            results = await probe_listener(
+                LOOPBACK, server.port, timeout_s=PATIENCE_S, on_connection=enter
+            )
+        closed: list[ClosedSocket] = []
+        while len(closed) < len(told):
+            await asyncio.sleep(0.01)
+            closed += [each for each in events.drain() if each.remote_port == server.port]
 
     assert len(told) == 6
     assert {asking for asking, _, _ in told} >= {each.asking for each in results}
@@ -306,7 +312,7 @@ async def test_openssl_server_with_one_suite(
     unseen: bool,
 ) -> None:
     with openssl_server(service("openssl"), tmp_path, "-tls1_2", *options) as port:
-        newest, older, *rest = await probe_listener(LOOPBACK, port, timeout_s=5)
+        newest, older, *rest = await probe_listener(LOOPBACK, port, timeout_s=PATIENCE_S)
 
     assert {newest.outcome, *(each.outcome for each in rest)} == {"refused"}
     assert (older.outcome, older.cipher_suite) == ("offered", suite)
@@ -317,7 +323,7 @@ async def test_openssl_server_that_wants_a_client_certificate(
     tmp_path: Path, service: Callable[[str], Path]
 ) -> None:
     with openssl_server(service("openssl"), tmp_path, "-tls1_3", "-Verify", "1") as port:
-        newest, *_ = await probe_listener(LOOPBACK, port, timeout_s=5)
+        newest, *_ = await probe_listener(LOOPBACK, port, timeout_s=PATIENCE_S)
 
     assert newest.outcome == "offered"
     assert newest.certificate is not None

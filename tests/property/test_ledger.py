@@ -30,6 +30,7 @@ def test_intervals_equal_sets_of_moments(
     assert moments_of(list(a - b)) == whole - other
     assert moments_of(list(a.gaps(FROM, TO))) == set(range(FROM, TO)) - whole
     assert a.total == len(whole)
+    assert a.within(FROM, TO) == len(whole & set(range(FROM, TO)))
     assert bool(a) == bool(whole)
     assert (a == b) == (whole == other)
     assert all((moment in a) == (moment in whole) for moment in range(FROM - 6, TO + 6))

@@ -1,15 +1,11 @@
-"""The reference evaluator against a definition by brute force, on small worlds full of ties.
-
-Times are few and close, values few and often null, so that equal times, window edges and null keys
-are the rule and not the exception.
-"""
+"""The reference evaluator against a definition by brute force, on small worlds full of ties."""
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from itertools import pairwise
 from random import Random
 from statistics import median_low
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,149 +18,33 @@ from rules.telemetry.batch import Row
 from rules.telemetry.ledger import Intervals, Ledger
 from rules.telemetry.ndjson import canonical
 from tests.rule_documents import Plain, document
-
-MILLISECOND = 1_000
-LAST_MS = 12
-RUN_US = (LAST_MS + 1) * MILLISECOND
-COLUMNS: dict[str, list[Any]] = {
-    "process_name": ["a", "b"],
-    "pid": [1, 2],
-    "local_port": [80, 81],
-    "protocol": ["tcp", "udp"],
-}
-CONNECTION: dict[str, list[Any]] = {**COLUMNS, "bytes_sent": [0, 1, 5], "direction": ["inbound"]}
+from tests.small_worlds import (
+    CONNECTION,
+    MILLISECOND,
+    RUN_US,
+    any_kind,
+    detections,
+    periodics,
+    sequences,
+    steady_worlds,
+    thresholds,
+    worlds,
+)
 
 Key = tuple[Any, ...]
-Found = dict[Key, tuple[list[Row], list[Row]]]
-"""Group → the rows that count, the rows that are evidence."""
 
 
-def rows_of(telemetry: str, columns: dict[str, list[Any]]) -> st.SearchStrategy[Row]:
-    values = st.fixed_dictionaries(
-        {}, optional={name: st.sampled_from(known) for name, known in columns.items()}
-    )
-    times = st.integers(0, LAST_MS).map(lambda ms: ms * MILLISECOND)
-    return st.builds(
-        lambda ts_us, row: {"telemetry": telemetry, "ts_us": ts_us, "agent_id": "i-1", **row},
-        times,
-        values,
-    )
+class Fired(NamedTuple):
+    """What a group is made of; rows by their positions, which tell equal rows apart."""
+
+    counted: set[int]
+    shown: set[int]
+    window: tuple[int, int] | None = None
+    """None: from the first to the last row that counts."""
+    measured: int | None = None
 
 
-any_row = st.one_of(rows_of("connection", CONNECTION), rows_of("listener", COLUMNS))
-worlds = st.one_of(st.lists(any_row, max_size=8), st.lists(any_row, min_size=12, max_size=24))
-durations = st.integers(1, 6).map(lambda ms: f"{ms}ms")
-
-
-def predicates_of(known: list[Any]) -> st.SearchStrategy[Any]:
-    value = st.sampled_from(known)
-    some = st.lists(value, min_size=1, max_size=2)
-    operators: dict[str, st.SearchStrategy[Any]] = {
-        "eq": value,
-        "ne": value,
-        "in": some,
-        "not_in": some,
-        "is_null": st.booleans(),
-    }
-    if isinstance(known[0], int):
-        operators |= dict.fromkeys(("lt", "le", "gt", "ge"), value)
-    elif known[0] == "a":
-        operators |= dict.fromkeys(("starts_with", "ends_with"), value)
-    compared = st.sampled_from(sorted(operators)).flatmap(
-        lambda name: st.fixed_dictionaries({name: operators[name]})
-    )
-    return st.one_of(value, compared, st.builds(lambda x, y: {**x, **y}, compared, compared))
-
-
-groups_of_conditions = st.fixed_dictionaries(
-    {}, optional={name: predicates_of(known) for name, known in COLUMNS.items()}
-).filter(bool)
-conditions = st.one_of(
-    st.just({}),  # often none at all, so that rules fire
-    st.fixed_dictionaries({"none_of": st.lists(groups_of_conditions, min_size=1, max_size=1)}),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "where": groups_of_conditions,
-            "any_of": st.lists(groups_of_conditions, min_size=1, max_size=2),
-            "none_of": st.lists(groups_of_conditions, min_size=1, max_size=2),
-        },
-    ),
-)
-
-
-def selectors(*kinds: str) -> st.SearchStrategy[Plain]:
-    return st.builds(
-        lambda kind, parts: {"telemetry": kind, **parts}, st.sampled_from(kinds), conditions
-    )
-
-
-any_kind = selectors("connection", "listener")
-columns: st.SearchStrategy[list[str]] = st.one_of(
-    st.just([]), st.lists(st.sampled_from(sorted(COLUMNS)), unique=True, max_size=2)
-)
-match_on = st.lists(st.sampled_from(sorted(COLUMNS)), unique=True, min_size=1, max_size=2)
-
-events = st.fixed_dictionaries({"kind": st.just("event"), "select": any_kind, "group_by": columns})
-measures = st.one_of(
-    st.fixed_dictionaries({"count": st.fixed_dictionaries({"gt": st.integers(0, 4)})}),
-    st.fixed_dictionaries(
-        {
-            "distinct": st.fixed_dictionaries(
-                {"column": st.sampled_from(sorted(COLUMNS)), "gt": st.integers(0, 2)}
-            )
-        }
-    ),
-    st.fixed_dictionaries(
-        {"sum": st.fixed_dictionaries({"column": st.just("bytes_sent"), "gt": st.integers(0, 10)})}
-    ),
-)
-thresholds = st.builds(
-    lambda measure, detection: {**detection, **measure},
-    measures,
-    st.fixed_dictionaries(
-        {
-            "kind": st.just("threshold"),
-            "select": selectors("connection"),
-            "group_by": columns,
-            "within": durations,
-        }
-    ),
-)
-absences = st.fixed_dictionaries(
-    {
-        "kind": st.just("absence"),
-        "select": any_kind,
-        "unless": any_kind,
-        "match_on": match_on,
-        "group_by": columns,
-    }
-)
-sequences = st.fixed_dictionaries(
-    {
-        "kind": st.just("sequence"),
-        "first": any_kind,
-        "then": any_kind,
-        "match_on": match_on,
-        "within": durations,
-        "group_by": columns,
-    }
-)
-periodics = st.fixed_dictionaries(
-    {
-        "kind": st.just("periodic"),
-        "select": any_kind,
-        "group_by": columns,
-        "at_least": st.integers(6, 8),
-        "jitter": st.sampled_from([0, 0.25, 0.333333, 0.5]),
-        "every": st.builds(
-            lambda shortest, more: {"min": f"{shortest}ms", "max": f"{shortest + more}ms"},
-            st.integers(0, 3),
-            st.integers(0, 3),
-        ),
-    }
-)
-detections = st.one_of(events, thresholds, absences, sequences, periodics)
+Found = dict[Key, Fired]
 
 
 def ms(text: str) -> int:
@@ -219,22 +99,17 @@ def key_of(names: list[str], row: Row) -> Key:
 
 
 def by_brute_force(detection: Plain, rows: list[Row]) -> Found:
-    counted = {
-        "event": event_rows,
-        "threshold": threshold_rows,
-        "absence": absence_rows,
-        "sequence": sequence_rows,
-        "periodic": periodic_rows,
-    }[detection["kind"]](detection, rows)
-    found: Found = {}
-    for key, positions, shown in counted:
-        counting, evidence = found.setdefault(key, ([], []))
-        counting.extend(rows[position] for position in sorted(positions))
-        evidence.extend(rows[position] for position in sorted(shown))
-    return found
+    meaning = {
+        "event": event_groups,
+        "threshold": threshold_groups,
+        "absence": absence_groups,
+        "sequence": sequence_groups,
+        "periodic": periodic_groups,
+    }[detection["kind"]]
+    return dict(meaning(detection, rows))
 
 
-Counted = Iterable[tuple[Key, set[int], set[int]]]
+Groups = Iterable[tuple[Key, Fired]]
 
 
 def in_groups(detection: Plain, chosen: list[tuple[int, Row]]) -> dict[Key, list[tuple[int, Row]]]:
@@ -247,37 +122,44 @@ def in_groups(detection: Plain, chosen: list[tuple[int, Row]]) -> dict[Key, list
     }
 
 
-def event_rows(detection: Plain, rows: list[Row]) -> Counted:
+def event_groups(detection: Plain, rows: list[Row]) -> Groups:
     for key, members in in_groups(detection, selected(detection["select"], rows)).items():
         positions = {position for position, _ in members}
-        yield key, positions, positions
+        yield key, Fired(positions, positions)
 
 
-def threshold_rows(detection: Plain, rows: list[Row]) -> Counted:
+def threshold_groups(detection: Plain, rows: list[Row]) -> Groups:
     """Try every window of the run, whatever moment it ends at."""
     within = ms(detection["within"])
     for key, members in in_groups(detection, selected(detection["select"], rows)).items():
         inside: set[int] = set()
+        decisive: list[tuple[tuple[int, int], int]] = []
         for end in range(0, RUN_US + within + 1, MILLISECOND):
             window = [
                 (position, row) for position, row in members if end - within < row["ts_us"] <= end
             ]
-            if crosses(detection, [row for _, row in window]):
+            measured = measure(detection, [row for _, row in window])
+            if measured > limit_of(detection):
                 inside |= {position for position, _ in window}
+                decisive.append(((end - within, end), measured))
         if inside:
-            yield key, inside, inside
+            yield key, Fired(inside, inside, *decisive[0])
 
 
-def crosses(detection: Plain, window: list[Row]) -> bool:
+def limit_of(detection: Plain) -> int:
+    (limit,) = [detection[name]["gt"] for name in ("count", "distinct", "sum") if name in detection]
+    return int(limit)
+
+
+def measure(detection: Plain, window: list[Row]) -> int:
     if "count" in detection:
-        return bool(len(window) > detection["count"]["gt"])
-    measure = detection.get("distinct") or detection["sum"]
-    values = [row[measure["column"]] for row in window if measure["column"] in row]
-    amount = len(set(values)) if "distinct" in detection else sum(values)
-    return bool(amount > measure["gt"])
+        return len(window)
+    column = (detection.get("distinct") or detection["sum"])["column"]
+    values = [row[column] for row in window if column in row]
+    return len(set(values)) if "distinct" in detection else sum(values)
 
 
-def absence_rows(detection: Plain, rows: list[Row]) -> Counted:
+def absence_groups(detection: Plain, rows: list[Row]) -> Groups:
     names = detection["match_on"]
     chosen = [
         (position, row)
@@ -290,10 +172,10 @@ def absence_rows(detection: Plain, rows: list[Row]) -> Counted:
     ]
     for key, members in in_groups(detection, chosen).items():
         positions = {position for position, _ in members}
-        yield key, positions, positions
+        yield key, Fired(positions, positions)
 
 
-def sequence_rows(detection: Plain, rows: list[Row]) -> Counted:
+def sequence_groups(detection: Plain, rows: list[Row]) -> Groups:
     names, within = detection["match_on"], ms(detection["within"])
     pairs = [
         (first, then)
@@ -306,10 +188,15 @@ def sequence_rows(detection: Plain, rows: list[Row]) -> Counted:
     for key in {key_of(detection["group_by"], rows[then]) for _, then in pairs}:
         mine = [pair for pair in pairs if key_of(detection["group_by"], rows[pair[1]]) == key]
         thens = {then for _, then in mine}
-        yield key, thens, thens | {first for first, _ in mine}
+        then_us = min(rows[then]["ts_us"] for then in thens)
+        first_us = max(
+            rows[first]["ts_us"] for first, then in mine if rows[then]["ts_us"] == then_us
+        )
+        shown = thens | {first for first, _ in mine}
+        yield key, Fired(thens, shown, (first_us, then_us), then_us - first_us)
 
 
-def periodic_rows(detection: Plain, rows: list[Row]) -> Counted:
+def periodic_groups(detection: Plain, rows: list[Row]) -> Groups:
     for key, members in in_groups(detection, selected(detection["select"], rows)).items():
         times = sorted({row["ts_us"] for _, row in members})
         if len(times) < detection["at_least"]:
@@ -321,27 +208,31 @@ def periodic_rows(detection: Plain, rows: list[Row]) -> Counted:
         wanted = ms(detection["every"]["min"]) <= middle <= ms(detection["every"]["max"])
         if wanted and Fraction(len(steady), len(gaps)) >= Fraction(9, 10):
             positions = {position for position, _ in members}
-            yield key, positions, positions
+            yield key, Fired(positions, positions, measured=middle)
 
 
-def as_group(detection: Plain, key: Key, counted: list[Row], shown: list[Row]) -> Group:
+def as_group(detection: Plain, rows: list[Row], key: Key, fired: Fired) -> Group:
+    shown = [rows[position] for position in fired.shown]
     ordered = sorted(shown, key=lambda row: (row["ts_us"], canonical(row)))
     evidence = ordered if len(ordered) <= 20 else ordered[:10] + ordered[-10:]
-    times = sorted(row["ts_us"] for row in counted)
+    times = sorted(rows[position]["ts_us"] for position in fired.counted)
     return Group(
         key=dict(zip(detection["group_by"], key, strict=True)),
-        count=len(counted),
+        count=len(times),
         first_seen_us=times[0],
         last_seen_us=times[-1],
         evidence=tuple(evidence),
         and_more=len(ordered) - len(evidence),
+        window=fired.window or (times[0], times[-1]),
+        measured=fired.measured,
+        buckets=((0, len(times)),),  # the whole run is shorter than a minute
     )
 
 
 def expected(detection: Plain, rows: list[Row]) -> list[Group]:
     groups = [
-        as_group(detection, key, counted, shown)
-        for key, (counted, shown) in by_brute_force(detection, rows).items()
+        as_group(detection, rows, key, fired)
+        for key, fired in by_brute_force(detection, rows).items()
     ]
     return sorted(groups, key=lambda group: (group.first_seen_us, canonical(group.key)))
 
@@ -390,21 +281,6 @@ def test_threshold_equals_brute_force(detection: Plain, rows: list[Row]) -> None
     assert list(judged(detection, rows).groups) == expected(detection, rows)
 
 
-steady_worlds = st.builds(
-    lambda start, gap, nudges: [
-        {
-            "telemetry": "connection",
-            "ts_us": (start + index * gap + nudge) * MILLISECOND,
-            "agent_id": "i-1",
-        }
-        for index, nudge in enumerate(nudges)
-    ],
-    st.integers(0, 3),
-    st.integers(0, 4),
-    st.lists(st.sampled_from([0, 0, 0, 0, 1]), min_size=5, max_size=14),
-)
-
-
 @given(periodics, steady_worlds)
 def test_periodic_equals_brute_force(detection: Plain, rows: list[Row]) -> None:
     everything = {**detection, "select": {"telemetry": "connection"}}
@@ -440,6 +316,7 @@ def test_cap_keeps_the_earliest_groups_and_counts_the_others(
         last_seen_us=max(group.last_seen_us for group in rest),
         evidence=(),
         and_more=len(rest),
+        window=(closing.first_seen_us, closing.last_seen_us),
     )
     assert closing.is_closing
     assert not any(group.is_closing for group in everything)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -200,7 +201,7 @@ class SpoolMachine(RuleBasedStateMachine):
         assert self.spool.stats().oldest_age_s <= MAX_AGE_S * (1 + 1 / 16) + 1
 
 
-TestSpoolMachine = SpoolMachine.TestCase
+TestSpoolMachine = pytest.mark.timeout(120)(SpoolMachine.TestCase)  # it works on a real disk
 
 
 def _acks(keys: set[Key]) -> list[Acked]:

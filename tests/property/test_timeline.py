@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.timeline import Timeline
+from analyzer.timeline.timeline import Timeline
 from rules.telemetry.batch import Batch, Loss
 from rules.telemetry.clock import ManualClock
+from rules.telemetry.ndjson import encode_row
 from tests.telemetry_batches import batch, connection, watching
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def telemetry(draw: st.DrawFn) -> list[Batch]:
 
 
 def run(batches: Sequence[Batch], cuts: set[int]) -> tuple[dict[str, list[Any]], Ledger]:
-    """Return all rows by host, and the ledger, with slices cut after the batches in ``cuts``."""
+    """Return all rows by host, sorted, and the ledger; slices are cut after those in ``cuts``."""
     clock = ManualClock()
     timeline = Timeline(run_from_us=RUN_FROM_US, run_to_us=RUN_TO_US, clock=clock)
     pieces = []
@@ -107,11 +108,13 @@ def run(batches: Sequence[Batch], cuts: set[int]) -> tuple[dict[str, list[Any]],
     sealed_us = dict.fromkeys(timeline.agents, RUN_FROM_US)
     for piece in pieces:
         assert piece.from_us == sealed_us[piece.agent_id]
-        assert all(piece.from_us <= row["ts_us"] < piece.to_us for row in piece.rows)
+        assert all(piece.from_us <= row["ts_us"] < piece.to_us for row in piece.rows())
         sealed_us[piece.agent_id] = piece.to_us
-        rows[piece.agent_id] += piece.rows
+        for table in piece.tables.values():
+            assert sorted(table.ts_us) == list(table.ts_us)
+        rows[piece.agent_id] += map(encode_row, piece.rows())
     assert set(sealed_us.values()) <= {RUN_TO_US}
-    return rows, timeline.ledger
+    return {agent_id: sorted(own) for agent_id, own in rows.items()}, timeline.ledger
 
 
 def statements(ledger: Ledger) -> list[Any]:

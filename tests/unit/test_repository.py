@@ -17,9 +17,18 @@ LARGEST_FILE = 500_000  # bytes; recorded input beyond this belongs elsewhere
 TOOL_FOLDERS = {"build", "dist", "htmlcov", "node_modules"}
 
 # Import names that differ from the name of the distribution.
-DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "pydantic_core": "pydantic",
+    "distributed": "dask",
+    "aws_croniter": "aws-croniter",
+}
 # What each package may import. The analyzer alone decodes batches, so rules needs its extra there.
-EXTRAS = {"rules": ("analyzer",), "agent": ("agent",), "analyzer": ("agent", "analyzer")}
+EXTRAS = {
+    "rules": ("analyzer",),
+    "agent": ("agent",),
+    "analyzer": ("agent", "analyzer", "distributed", "sql"),
+}
 
 
 @cache

@@ -12,7 +12,18 @@ from agent.sensors.observations import Observation, TlsAnswered
 from agent.sensors.sensor import Capability, Ladder, Sensor, Tools
 from rules.telemetry import Coverage, ManualClock, SystemClock
 from tests.scripted_sensors import ScriptedSensor
-from tests.socket_facts import PEER, WEB, S, columns, connections, listeners, listening, row
+from tests.socket_facts import (
+    PEER,
+    WEB,
+    S,
+    Told,
+    columns,
+    connections,
+    listeners,
+    listening,
+    row,
+    told,
+)
 
 SOCKETS = frozenset({"connection", "listener"})
 ALL = SOCKETS | {"tls_session"}
@@ -57,7 +68,7 @@ def scene() -> Scene:
 
 async def settle(is_so: Callable[[], bool]) -> None:
     """Wait until the sensors' thread has done something."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not is_so():  # noqa: ASYNC110 (another thread does it, and tells nobody)
             await asyncio.sleep(0.001)
 
@@ -120,6 +131,52 @@ async def test_times_lie_between_two_drains(scene: Scene) -> None:
     await collector.stop()
 
 
+async def test_what_was_seen_until_now_is_drained_after_catching_up(scene: Scene) -> None:
+    collector = scene.collector()
+    await collector.catch_up()  # before the start there is nothing to take
+    await collector.start(SOCKETS)
+    collector._crew[0].is_fed = True
+    collector.drain()
+    scene.clock.advance(2)
+    scene.observe(connections(11, row(WEB, PEER, cookie=5)))
+    await collector.catch_up()
+
+    assert columns(collector.drain(), "ts_us", "state") == [(11 * S, "opened")]
+    await collector.stop()
+
+
+async def test_better_sensors_read_last_and_are_heard_first(scene: Scene) -> None:
+    """What a lesser sensor shows, the better one has told by then: it is no news."""
+    read: list[str] = []
+
+    def make(name: str, *observations: Observation) -> Callable[[Tools], Sensor]:
+        def make_sensor(tools: Tools) -> Sensor:
+            sensor = ScriptedSensor(tools, name, ("connection",))
+            drain = sensor.drain
+
+            def noted() -> list[Observation]:
+                read.append(name)
+                return drain()
+
+            sensor.observations = list(observations)
+            sensor.drain = noted  # type: ignore[method-assign]
+            return sensor
+
+        return make_sensor
+
+    side = Told(WEB, PEER)
+    kernel = told(9, side.accepted(8), is_first=True)
+    polls = (connections(9), connections(9, row(WEB, PEER, cookie=5)))
+    ladders = [(make("perf", kernel),), (make("sock_diag", *polls),)]
+    collector = HostCollector(scene.clock, Settings(), ladders=ladders)
+    await collector.start(SOCKETS)
+    scene.clock.advance(1)
+
+    assert read[:2] == ["sock_diag", "perf"]
+    assert columns(collector.drain(), "state", "source") == [("opened", "perf")]
+    await collector.stop()
+
+
 async def test_only_wanted_kinds_come_out(scene: Scene) -> None:
     collector = scene.collector()
     await collector.start(frozenset({"connection", "aws_call"}))
@@ -133,11 +190,11 @@ async def test_only_wanted_kinds_come_out(scene: Scene) -> None:
     await collector.stop()
 
 
-async def test_probing_needs_to_know_the_listeners(scene: Scene) -> None:
+async def test_sessions_need_to_know_listeners_and_connections(scene: Scene) -> None:
     collector = scene.collector()
     await collector.start(frozenset({"tls_session"}))
 
-    assert scene.sockets[0].log[-1] == "start listener"
+    assert scene.sockets[0].log[-1] == "start connection listener"
     (listener,) = scene.probes[0].tools.listeners
     assert (listener.address, listener.port) == WEB
     assert collector.collected() == ("tls_session",)

@@ -182,3 +182,16 @@ def test_sensor_that_fails_to_stop_breaks_nothing(tools: Tools) -> None:
     member.stop()
 
     assert bench.made[0].log.count("stop") == 1
+
+
+def test_sensor_that_waits_for_the_kernel_is_fed(tools: Tools) -> None:
+    sensor = ScriptedSensor(tools, "script", ("connection",))
+    member = Member(climb([(lambda _: sensor,)], tools, switched_off={})[0], tools, KINDS)
+    member.start()
+    member.wake()
+    assert not member.is_fed
+    sensor.fileno = 7
+    member.wake()
+    sensor.fileno = None
+    member.wake()
+    assert member.is_fed

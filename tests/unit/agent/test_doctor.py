@@ -211,17 +211,16 @@ def test_exit_code_follows_the_worst_problem(checks: list[Check], code: int) -> 
 
 def test_table_fits_the_terminal() -> None:
     checks = [
-        Check("sock_diag", "ok", "on for connection: dumps.", "", ("This is not seen here.",)),
+        Check("sshd_config", "ok", "on for setting: file.", "", ("This is not seen here.",)),
         Check("broker", "problem", "It is down.", "Start it."),
     ]
 
     assert to_table(checks, width=44) == (
-        "ok       sock_diag  on for connection:\n"
-        "                      dumps.\n"
-        "                    Blind spot: This is not\n"
-        "                      seen here.\n"
-        "problem  broker     It is down.\n"
-        "                    Remedy: Start it.\n"
+        "ok       sshd_config  on for setting: file.\n"
+        "                      Blind spot: This is\n"
+        "                        not seen here.\n"
+        "problem  broker       It is down.\n"
+        "                      Remedy: Start it.\n"
     )
 
 

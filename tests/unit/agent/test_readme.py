@@ -6,7 +6,8 @@ import pytest
 
 from agent import batching, recorder, spool
 from agent.config import FIELDS, flag_of, meta_of
-from agent.sensors import LADDERS, sockets
+from agent.decode import perf_records, traffic
+from agent.sensors import LADDERS, perf, perf_stream, sockets
 from agent.sensors.sensor import Tools
 from agent.sensors.sockets import SockDiagSensor
 from rules.telemetry import ManualClock
@@ -15,6 +16,13 @@ README = Path(__file__).parents[3] / "agent" / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 LOSSES = (
     "backlog_full",
+    "packet_drops",
+    traffic.EVICTED,
+    traffic.GAP,
+    perf_records.RING_FULL,
+    perf_records.THROTTLED,
+    perf_records.UNREADABLE,
+    perf_stream.CPUS_CHANGED,
     "enobufs",
     "probe_backlog",
     "table_full",
@@ -77,3 +85,4 @@ def test_every_sensor_is_named() -> None:
 
 def test_remedies_stand_as_they_are_given() -> None:
     assert sockets.REMEDY_OWNERS in TEXT
+    assert perf.REMEDY_PRIVILEGE in TEXT

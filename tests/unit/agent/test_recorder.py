@@ -1,7 +1,7 @@
 """From wishes to batches: when collecting begins and ends, and that nothing is lost on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +41,8 @@ class Bench:
         )
         self.changes: list[tuple[str, ...]] = []
         self.stored = 0
-        self.plan: dict[float, object] = {}
+        self.plan: list[tuple[float, Callable[[], object]]] = []
+        self._changed = asyncio.Event()
         self.recorder = Recorder(
             control=self.control,
             collector=self.collector,
@@ -49,8 +50,9 @@ class Bench:
             spool=self.spool,
             clock=self.clock,
             drain_interval_s=0.001,
+            longest_wait_s=1.0,
             on_stored=self._count,
-            on_change=lambda: self.changes.append(self.recorder.wanted.runs),
+            on_change=self._change,
         )
 
     def want(self, *runs: tuple[str, float, float, tuple[str, ...]]) -> None:
@@ -62,25 +64,37 @@ class Bench:
         self.control.update(msgspec.json.encode({"format": 1, "runs": rows}))
         self.recorder.hear()
 
-    def at(self, second: float, action: object) -> None:
+    def at(self, second: float, action: Callable[[], object]) -> None:
         """Do something once the clock has reached a second."""
-        self.plan[second] = action
+        self.plan.append((second, action))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(15), asyncio.TaskGroup() as group:
             task = group.create_task(self.recorder.run())
             yield
             self.recorder.stop()
             await task
 
     async def until(self, second: float) -> None:
-        while self.clock.now_us() < second * SECOND:  # noqa: ASYNC110 (the time has no event)
-            await asyncio.sleep(0)
+        """Wait for a moment of the recorder's clock.
+
+        No wait here spins on the loop: the recorder's disk works in a thread, which would have to
+        fight for the interpreter's lock after each of its system calls.
+        """
+        if self.clock.now_us() < second * SECOND:
+            reached = asyncio.Event()
+            self.at(second, reached.set)
+            await reached.wait()
 
     async def until_idle(self) -> None:
-        while not self.changes or self.changes[-1]:  # noqa: ASYNC110 (same)
-            await asyncio.sleep(0)
+        await self.until_changed(lambda: bool(self.changes) and not self.changes[-1])
+
+    async def until_changed(self, is_there: Callable[[], bool]) -> None:
+        """Wait until something is true that changes when collecting begins, changes or ends."""
+        while not is_there():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def batches(self) -> list[Batch]:
         waiting = await asyncio.to_thread(self.spool.pending, limit=1000)
@@ -89,11 +103,16 @@ class Bench:
     def _count(self) -> None:
         self.stored += 1
 
+    def _change(self) -> None:
+        self.changes.append(self.recorder.wanted.runs)
+        self._changed.set()
+
     def _pass(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        for second in [key for key in self.plan if key * SECOND <= self.clock.now_us()]:
-            action = self.plan.pop(second)
-            assert callable(action)
+        reached = [due for due in self.plan if due[0] * SECOND <= self.clock.now_us()]
+        for due in reached:
+            self.plan.remove(due)
+            _, action = due
             action()
 
 
@@ -238,8 +257,7 @@ async def test_sensor_that_fails_is_started_again(
     bench.want(("r", 0, 6, KINDS))
     bench.at(3, lambda: setattr(bench.collector, "fault", ValueError("broken")))
     async with bench.running():
-        while len(bench.collector.started) < 2:  # noqa: ASYNC110 (the collector has no event)
-            await asyncio.sleep(0.001)
+        await bench.until_changed(lambda: len(bench.collector.started) == 2)
         await bench.until(6)
         await bench.until_idle()
     assert bench.recorder.failures == 1
@@ -292,8 +310,7 @@ async def test_loss_at_the_very_end_gets_a_batch_of_its_own(bench: Bench) -> Non
         await bench.until_idle()
         await asyncio.to_thread(refuse)
         bench.want(("r", 0, 4, KINDS))
-        while bench.collector.stops < 2:  # noqa: ASYNC110 (the collector has no event)
-            await asyncio.sleep(0)
+        await bench.until_changed(lambda: bench.collector.stops == 2)
     losses = [loss for batch in await bench.batches() for loss in batch.header.losses]
     assert [loss.cause for loss in losses] == ["rejected"]
 

@@ -58,6 +58,10 @@ def test_heartbeat_has_the_fields_of_the_contract() -> None:
         "version",
         "tags",
         "collecting",
+        "throttled",
+        "os_name",
+        "kernel_release",
+        "interfaces",
         "sensors",
         "spool",
     }

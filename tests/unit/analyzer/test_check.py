@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+import analyzer.engine.window_kernels  # noqa: F401 (reads files: not while a loop runs)
 from analyzer.check import Assessment, Checked, Host, this_host
 from analyzer.errors import AnalyzerError
 from analyzer.present import RunStatus
-from analyzer.results import to_json
+from analyzer.results.document import to_json
 from rules.loader import Package
 from rules.telemetry.batch import Event, Process
 from rules.telemetry.clock import ManualClock, SystemClock

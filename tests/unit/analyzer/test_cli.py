@@ -47,6 +47,15 @@ def test_rules_is_the_command_line_of_the_rules_package() -> None:
     assert shown.exit_code == 0
     assert "insecure-client-login" in shown.stdout
     assert RUNNER.invoke(app, ["rules", "explain", "no-such-rule"]).exit_code == 2
+    assert "Needs" in RUNNER.invoke(app, ["rules", "explain", "imdsv1-burst"]).stdout
+
+
+def test_explain_knows_runs_and_hosts() -> None:
+    for option in ("--help", "-h"):
+        done = RUNNER.invoke(app, ["rules", "explain", option])
+        assert done.exit_code == 0
+        for text in ("--run RUN", "--host HOST", "--events FILE", "Examples:"):
+            assert text in done.stdout
 
 
 def test_help_imports_no_command() -> None:

@@ -3,7 +3,9 @@ from dataclasses import dataclass
 import pytest
 
 from analyzer.engine import ReferenceEngine
-from analyzer.timeline import Slice
+from analyzer.telemetry.columns import row_columns
+from analyzer.telemetry.dictionary import Dictionary
+from analyzer.telemetry.slices import Slice
 from rules.outcome import Outcome
 from rules.reference import judge
 from rules.telemetry.batch import Row
@@ -23,7 +25,7 @@ def ledger() -> Ledger:
 
 
 def piece(*rows: Row, agent_id: str = "i-1") -> Slice:
-    return Slice(agent_id, 0, 100, rows)
+    return Slice(agent_id, 0, 100, row_columns(rows, Dictionary()))
 
 
 def counts(outcomes: list[Outcome]) -> dict[tuple[str, str], list[int]]:
@@ -126,7 +128,7 @@ def test_provisional_outcomes_judge_only_what_is_new(
         judged.append(agent_id)
         return judge(item, agent_id, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("analyzer.engine.judge", spy)
+    monkeypatch.setattr("analyzer.engine.reference.judge", spy)
     engine = ReferenceEngine([rule()], provisional_share=1)
     engine.feed(piece(row(1)))
     engine.provisional(ledger, AGENTS)

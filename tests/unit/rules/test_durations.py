@@ -1,6 +1,6 @@
 import pytest
 
-from rules.durations import format_duration, parse_duration, smallest_step_us
+from rules.durations import exact_duration, format_duration, parse_duration, smallest_step_us
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,20 @@ def test_largest_unit_that_divides_is_chosen() -> None:
 def test_step_is_a_second_or_a_millisecond() -> None:
     assert smallest_step_us(parse_duration("5m")) == 1_000_000
     assert smallest_step_us(parse_duration("1500ms")) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("duration_us", "text"),
+    [
+        (0, "0s"),
+        (1, "0.001ms"),
+        (250_000, "250ms"),
+        (2_500_000, "2.5s"),
+        (60_000_000, "1m"),
+        (3_662_000_001, "1h 1m 2.000001s"),
+        (2 * 86_400_000_000, "2d"),
+        (-90_000_000, "-1m 30s"),
+    ],
+)
+def test_measured_duration_is_exact(duration_us: int, text: str) -> None:
+    assert exact_duration(duration_us) == text

@@ -63,6 +63,7 @@ def test_whole_explanation() -> None:
         "Needs\n"
         "  connection, watched for half of the run to call a host clean;\n"
         "  findings stand whatever was watched.\n"
+        "  The sensor pcap_clients sees only part of connection and does not count.\n"
         "\n"
         "Two runs compare its findings by\n"
         "  host, process_name\n"

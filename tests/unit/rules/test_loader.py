@@ -89,6 +89,7 @@ def test_without_a_path_the_shipped_packages_are_read() -> None:
         "aws-endpoints",
         "runtime-behavior",
         "secure-channels",
+        "security-best-practices",
     ]
 
 

@@ -1,4 +1,4 @@
-from rules.outcome import Group, capped, first_and_last, make_group
+from rules.outcome import Counted, Group, capped, first_and_last, group_of, make_group
 from rules.telemetry.batch import Row
 
 
@@ -48,6 +48,24 @@ def test_rows_of_evidence_may_be_others_than_those_that_count() -> None:
     assert (group.count, group.first_seen_us, len(group.evidence)) == (1, 5, 2)
 
 
+def test_group_says_when_its_rows_came_and_what_decided() -> None:
+    whole = make_group({}, [row(70_000_000), row(5), row(9)])
+    decided = make_group({}, [row(5), row(9)], window=(-1, 9), measured=2)
+
+    assert (whole.window, whole.measured) == ((5, 70_000_000), None)
+    assert whole.buckets == ((0, 2), (60_000_000, 1))
+    assert (decided.window, decided.measured) == ((-1, 9), 2)
+
+
+def test_group_of_numbers_equals_the_group_of_all_rows() -> None:
+    rows = [row(time) for time in range(30)]
+    ends = rows[:10] + rows[-10:]
+
+    group = group_of({}, Counted(30, 0, 29, {0: 30}), ends, shown_count=30, measured=30)
+
+    assert group == make_group({}, rows, measured=30)
+
+
 def groups(*times: int) -> list[Group]:
     return [make_group({"process_name": str(time)}, [row(time)]) for time in times]
 
@@ -67,7 +85,7 @@ def test_groups_above_the_cap_are_counted_in_a_closing_one() -> None:
     ordered = capped(groups(*range(7)), 5)
 
     assert [group.first_seen_us for group in ordered] == [0, 1, 2, 3, 4, 5]
-    assert ordered[-1] == Group({}, 2, 5, 6, (), 2)
+    assert ordered[-1] == Group({}, 2, 5, 6, (), 2, (5, 6))
     assert ordered[-1].is_closing
 
 

@@ -190,6 +190,15 @@ def test_only_rows_in_crossing_windows_count() -> None:
     assert (group.first_seen_us, group.last_seen_us) == (100 * SECOND, 1002 * SECOND)
 
 
+def test_first_crossing_window_decides_and_holds_its_whole_last_moment() -> None:
+    at = (0, 100, 104, 109, 109, 112, 1000, 1001, 1002, 1003, 1004)
+
+    (group,) = outcome(THRESHOLD, *map(telnet, at)).groups
+
+    assert (group.window, group.measured) == ((99 * SECOND, 109 * SECOND), 4)
+    assert group.buckets == ((60 * SECOND, 5), (960 * SECOND, 5))
+
+
 def test_distinct_counts_values_that_are_there() -> None:
     detection = changed(THRESHOLD, count=None, distinct={"column": "remote_address", "gt": 1})
 
@@ -276,6 +285,14 @@ def test_sequence_counts_then_rows_and_shows_both_rows_of_each_pair_once() -> No
     assert [evidence["ts_us"] // SECOND for evidence in group.evidence] == [1, 2, 3, 5]
 
 
+def test_first_pair_decides_and_of_one_moment_the_closest() -> None:
+    rows = (imds(1), imds(2, pid=8), then(5), then(5, pid=8), imds(6), then(7))
+
+    (group,) = outcome(SEQUENCE, *rows).groups
+
+    assert (group.window, group.measured) == ((2 * SECOND, 5 * SECOND), 3 * SECOND)
+
+
 def test_row_can_be_first_and_then() -> None:
     detection = changed(SEQUENCE, first={"telemetry": "connection"})
 
@@ -323,6 +340,7 @@ def test_periodic_counts_every_selected_row() -> None:
     (group,) = outcome(PERIODIC, *steady(0, 0, 10, 20, 30, 40, 50)).groups
 
     assert (group.count, group.first_seen_us, group.last_seen_us) == (7, 0, 50 * SECOND)
+    assert (group.window, group.measured) == ((0, 50 * SECOND), 10 * SECOND)
 
 
 def test_groups_above_the_cap_are_counted_unless_it_is_lifted() -> None:

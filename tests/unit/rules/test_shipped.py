@@ -24,7 +24,10 @@ def test_severities() -> None:
     severities = {rule.id: rule.severity for package in load_packages() for rule in package.rules}
 
     assert severities == {
+        "aslr-disabled": "Medium",
         "aws-endpoint-without-tls": "Medium",
+        "dep-unsupported": "Medium",
+        "executable-without-dep": "Medium",
         "expired-certificate-served": "Medium",
         "imdsv1-burst": "High",
         "imdsv1-used": "Low",
@@ -32,7 +35,15 @@ def test_severities() -> None:
         "insecure-client-login": "Medium",
         "insecure-server-protocol": "Informational",
         "outdated-tls-version": "Medium",
+        "password-complexity": "Medium",
+        "password-maximum-age": "Medium",
+        "password-minimum-length": "Medium",
+        "root-process-with-insecure-permissions": "High",
+        "ssh-password-authentication": "Medium",
+        "ssh-protocol-1": "Medium",
+        "ssh-root-login": "Medium",
         "unused-listening-tcp-port": "Informational",
+        "writable-system-directory": "High",
     }
 
 

@@ -42,6 +42,6 @@ def test_time_outside_of_the_calendar_is_a_number() -> None:
 
 
 def test_closing_group_says_how_many_more() -> None:
-    assert summary_of(rule(), Group({}, 20, 1, 2, (), 20)) == (
+    assert summary_of(rule(), Group({}, 20, 1, 2, (), 20, (1, 2))) == (
         "20 more findings of this rule on this host"
     )

@@ -1,6 +1,6 @@
 from rules.telemetry.batch import Coverage
 from rules.telemetry.ledger import Intervals, Ledger
-from rules.watched import Watched, watched
+from rules.watched import Sight, Watched, watched
 from tests.rule_documents import ABSENCE, EVENT, SEQUENCE, Plain, changed, rule
 
 RUN_US = 1_000_000
@@ -114,3 +114,36 @@ def test_sensor_counts_only_where_it_sees_what_the_rule_asks_for() -> None:
         "no sensor of this host can see the tls_session rows that this rule asks for (probe sees "
         "only rows where direction is inbound)",
     )
+
+
+def share(detection: Plain, ledger: Ledger, window: tuple[int, int]) -> float:
+    return Sight(rule(detection).detection, "i-1", ledger).share(window)
+
+
+def test_share_of_a_window_is_the_smaller_of_two_kinds() -> None:
+    ledger = ledger_of(coverage("connection", to_us=600), coverage("listener"))
+
+    assert share(EVENT, ledger, (500, 700)) == 0.5
+    assert share(EVENT, ledger, (0, 600)) == 1
+    assert share(ABSENCE, ledger, (500, 700)) == 0.5
+
+
+def test_window_of_absence_needs_time_without_loss() -> None:
+    ledger = ledger_of(coverage("connection", "listener", state="degraded"))
+
+    assert share(EVENT, ledger, (0, 10)) == 1
+    assert share(ABSENCE, ledger, (0, 10)) == 0
+
+
+def test_moment_is_watched_or_not() -> None:
+    ledger = ledger_of(coverage("connection", to_us=600))
+
+    assert [share(EVENT, ledger, (at, at)) for at in (599, 600)] == [1, 0]
+
+
+def test_window_is_judged_by_its_part_inside_of_the_run() -> None:
+    ledger = ledger_of(coverage("connection"))
+
+    assert share(EVENT, ledger, (-500, 500)) == 1
+    assert share(EVENT, ledger, (RUN_US - 5, RUN_US + 500)) == 1
+    assert share(EVENT, ledger, (RUN_US, RUN_US)) == 1  # the last event may be the end of the run

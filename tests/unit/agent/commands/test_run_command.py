@@ -1,12 +1,18 @@
 """What ``proctor-agent run`` opens before it runs."""
 
+import gc
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from agent.cli import DONE, USAGE, main
-from agent.commands.run import make_identity, open_parts
+from agent.commands.run import (
+    GARBAGE_THRESHOLDS,
+    collecting_garbage_seldom,
+    make_identity,
+    open_parts,
+)
 from agent.config import Settings
 from agent.errors import ConfigError, SpoolError
 
@@ -46,3 +52,11 @@ def test_certificates_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone.pem")
     flags = ["--state-dir", str(tmp_path), "--broker-url", "mqtts://b", "--broker-ca-file", gone]
     assert main(["run", *flags]) == USAGE
+
+
+def test_garbage_is_looked_for_seldom_while_an_agent_runs() -> None:
+    before = gc.get_threshold()
+    with collecting_garbage_seldom():
+        assert gc.get_threshold() == GARBAGE_THRESHOLDS
+        assert gc.get_freeze_count()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)

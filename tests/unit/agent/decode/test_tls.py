@@ -199,3 +199,19 @@ def test_cipher_suites_are_distinct() -> None:
     assert CIPHER_SUITES[0x0003] == "TLS_RSA_EXPORT_WITH_RC4_40_MD5"
     assert len(set(CIPHER_SUITES.values())) == len(CIPHER_SUITES)
     assert len(TLS13_CODES) + len(OLDER_CODES) < 128
+
+
+@pytest.mark.parametrize(
+    ("content", "alpn"),
+    [
+        (b"\0\x03\x02h2", "h2"),
+        (b"", None),
+        (b"\0", None),
+        (b"\0\x03\x09h2", None),
+        (b"\0\x05\x04\x1b[2J", None),
+    ],
+)
+def test_negotiated_protocol_is_read_where_it_makes_sense(content: bytes, alpn: str | None) -> None:
+    hello = read_server_hello(server_hello(extensions=[extension(16, content)]))
+
+    assert hello.alpn == alpn

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.errors import NetlinkError
+from agent.sensors import ended_sockets
 from agent.sensors.destroy_events import DRAIN_LIMIT
 from agent.sensors.ended_sockets import RETRY_S, EndedSockets, pause_for
 from rules.telemetry import ManualClock
@@ -46,6 +47,23 @@ def test_after_a_read_ends_gather(
     assert fileno is None
     clock.advance(0.2)
     assert ended.wait(5.0) == (5.0, subscription.fileno())
+
+
+@pytest.mark.parametrize(("queue_bytes", "pause_s"), [(8 << 20, 0.25), (64 << 10, 0.02)])
+def test_a_large_queue_lets_the_patient_wait_longer(
+    queue_bytes: int,
+    pause_s: float,
+    subscription: ScriptedSubscription,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ended_sockets, "_queue_bytes", lambda _: queue_bytes)
+    ended = EndedSockets(lambda: subscription, clock)
+    ended.connect()
+    subscription.waiting = [end(WEB, PEER, cookie=1)]
+    ended.read(is_patient=True)
+
+    assert ended.wait(5.0) == (pause_s, None)
 
 
 def test_empty_read_pauses_nothing(ended: EndedSockets, subscription: ScriptedSubscription) -> None:

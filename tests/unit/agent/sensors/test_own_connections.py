@@ -1,4 +1,4 @@
-from agent.sensors.own_connections import KEEP_US, OwnConnections
+from agent.sensors.own_connections import KEEP_US, PACKETS_US, OwnConnections
 from tests.socket_facts import end, row
 
 ASKING, ANSWERING = ("127.0.0.1", 40_000), ("127.0.0.1", 443)
@@ -58,3 +58,19 @@ def test_oldest_goes_when_there_are_too_many() -> None:
 
     assert len(own) == 2
     assert not own.owns(row(("127.0.0.1", 1), ANSWERING), 0)
+
+
+def test_packets_belong_to_an_own_connection_after_its_end_too() -> None:
+    own = OwnConnections(limit=1)
+    own.add(ASKING, ANSWERING, cookie=5, now_us=7)
+    assert own.made(ASKING, ANSWERING, 8)
+    assert not own.made(ANSWERING, ASKING, 8)
+    own.settle(end(ASKING, ANSWERING, cookie=5))
+    own.settle(end(ANSWERING, ASKING, cookie=6))
+
+    assert own.made(ASKING, ANSWERING, 8)
+    assert not own.made(ASKING, ANSWERING, 7 + PACKETS_US)
+    for port in (1, 2):
+        own.add(("127.0.0.1", port), ANSWERING, cookie=port, now_us=9)
+    assert not own.made(ASKING, ANSWERING, 8)
+    assert own.made(("127.0.0.1", 1), ANSWERING, 10)

@@ -175,3 +175,20 @@ def test_user_names_of_this_host() -> None:
     assert read_user_name(0) == "root"
     assert read_user_name(4_294_967_000) is None
     assert read_user_name(2**70) is None
+
+
+def test_network_of_a_process_is_a_number_or_nothing(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("btime 1000\n")
+    (tmp_path / "self" / "ns").mkdir(parents=True)
+    (tmp_path / "self" / "ns" / "net").touch()
+    table = ProcessTable(tmp_path, clock=ManualClock())
+
+    assert table.network("self") == (tmp_path / "self" / "ns" / "net").stat().st_ino
+    assert table.network(7) is None
+
+
+def test_start_since_boot_is_rounded_as_proc_does(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("btime 1000\n")
+    table = ProcessTable(tmp_path, clock=ManualClock())
+
+    assert table.start_us(1_234_567_890) == 1_000_000_000 + 1_230_000

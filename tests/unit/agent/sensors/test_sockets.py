@@ -35,6 +35,7 @@ class Host:
         self.tables = ScriptedTables()
         self.subscription = ScriptedSubscription()
         self.refusal: NetlinkError | None = None
+        self.tools = Tools(self.clock)
         self._snmp = snmp
         self.open_connections(0)
 
@@ -52,7 +53,7 @@ class Host:
     def sensor(self) -> SockDiagSensor:
         owners = ScriptedOwners({7: NGINX})
         return SockDiagSensor(
-            Tools(self.clock),
+            self.tools,
             table=self.tables,
             subscribe=self.subscribe,
             open_owners=lambda: owners,
@@ -138,6 +139,24 @@ def test_quiet_host_is_not_dumped_again(host: Host, started: SockDiagSensor) -> 
         assert started.drain() == []
 
     assert host.tables.asked == ["listeners", "udp"] * 2
+
+
+def test_where_the_kernel_tells_connections_polls_only_check(
+    host: Host, started: SockDiagSensor
+) -> None:
+    host.tools.kernel_tells = True
+    started.drain()
+    host.tables.asked.clear()
+    host.open_connections(1)
+    for _ in range(4):
+        host.advance(PULSE_S)
+        host.subscription.waiting = [end(WEB, PEER, cookie=9)]
+        assert types([*started.drain()]) == [SocketsClosed]
+    assert host.tables.asked == ["listeners", "udp"] * 2
+
+    host.advance(30)
+    started.drain()
+    assert "connections" in host.tables.asked
 
 
 def test_opened_connection_is_dumped_for_at_the_next_pulse(

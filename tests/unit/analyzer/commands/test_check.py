@@ -4,8 +4,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from agent.cli import main as agent
 from analyzer.cli import app
+from tests.client_hellos import client_record
+from tests.packets import Talk, pcap
 from tests.recordings import GOLDEN, RULES, TWO_HOSTS, compressed
+from tests.tls_messages import message, record, server_hello
 
 RUNNER = CliRunner()
 
@@ -144,10 +148,15 @@ def test_packages_are_chosen_by_id() -> None:
         (["--for", "soon"], "--for soon: is no duration"),
         (["--for", "500ms"], "--for 500ms: an assessment takes at least 1s"),
         (["--for", "5s", "--events", "x"], "--for and --events exclude each other"),
+        (["--pcap", "y", "--events", "x"], "--events and --pcap exclude each other"),
+        (["--pcap", "y", "--lenient"], "--lenient needs --events"),
+        (["--local", "10.0.0.1"], "--local needs --pcap"),
+        (["--pcap", "none.pcap"], "cannot read none.pcap: No such file"),
+        (["--pcap", "none.pcap", "--local", "10"], "--local: '10' does not appear to be"),
         (["--lenient"], "--lenient needs --events"),
         (["--min-coverage", "101"], "'--min-coverage'"),
         (["--fail-on", "worst"], "worst"),
-        (["-o", "pdf"], "pdf"),
+        (["-o", "docx"], "docx"),
         (["--no-such-option"], "--no-such-option"),
     ],
 )
@@ -155,6 +164,70 @@ def test_wrong_usage_says_what_is_wrong(arguments: list[str], message: str) -> N
     done = check(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def traffic(folder: Path, *arguments: object, cut: int = 0) -> Result:
+    hello, answer = client_record(), record(message(2, server_hello(0x0301)) + message(14, b""))
+    talk = Talk().open().say(hello).answer(answer).close()
+    path = folder / "web.pcap"
+    content = pcap(talk.packets)
+    path.write_bytes(content[: len(content) - cut])
+    return check("--pcap", path, "-o", "json", "--packages", "secure-channels", *arguments)
+
+
+def test_recorded_traffic_is_judged(tmp_path: Path) -> None:
+    done = traffic(tmp_path)
+
+    assert done.exit_code == 0
+    assert "Read 8 packets" in done.stderr
+    result = json.loads(done.stdout)
+    assert [each["rule"] for each in result["findings"]] == ["outdated-tls-version"]
+    reasons = {each["rule"]: each["reason"] for each in result["outcomes"]}
+    assert "direction is outbound" in reasons["expired-certificate-served"]
+
+
+def test_recorded_traffic_of_a_stated_host_is_seen_from_its_side(tmp_path: Path) -> None:
+    done = traffic(tmp_path, "--local", "10.0.0.2")
+
+    result = json.loads(done.stdout)
+    assert result["findings"] == []
+    assert {each["outcome"] for each in result["outcomes"]} == {"clean"}
+
+
+def test_recorded_traffic_is_judged_as_what_read_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    direct = json.loads(traffic(tmp_path).stdout)
+    out = tmp_path / "web.ndjson"
+    assert agent(["read", str(tmp_path / "web.pcap"), "--out", str(out)]) == 0
+    capsys.readouterr()
+
+    done = check("--events", out, "-o", "json", "--packages", "secure-channels")
+    assert json.loads(done.stdout) == direct
+
+
+def test_cut_traffic_is_judged_as_far_as_it_goes(tmp_path: Path) -> None:
+    done = traffic(tmp_path, cut=3)
+
+    assert done.exit_code == 0
+    assert "the file ends inside a packet; what was read is judged" in done.stderr
+
+
+def test_traffic_with_gaps_is_degraded(tmp_path: Path) -> None:
+    talk = Talk().open().say(client_record())
+    path = tmp_path / "web.pcap"
+    path.write_bytes(pcap([*talk.packets[:3], (5, talk.packets[3][1][:60])]))
+
+    assert "Not decoded, so coverage is degraded: gap 1." in check("--pcap", path).stderr
+
+
+def test_file_that_is_no_capture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes(b"GIF89a")
+    done = check("--pcap", path)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "neither pcap nor pcapng" in done.stderr
 
 
 def test_more_than_a_hundred_findings_of_a_rule(tmp_path: Path) -> None:
@@ -168,10 +241,9 @@ def test_more_than_a_hundred_findings_of_a_rule(tmp_path: Path) -> None:
     assert len(whole["findings"]) == 103
 
 
-def test_help_shows_examples_and_only_what_there_is() -> None:
+def test_help_shows_examples_and_formats() -> None:
     done = check("--help")
     assert done.exit_code == 0
     for text in ("--for TIME", "--fail-on", "--evidence", "Examples:", "capture --for 60s", "130"):
         assert text in done.stdout
-    for later in ("sarif", "ocsf", "asff", "html", "csv"):
-        assert later not in done.stdout
+    assert "table|json|ndjson|csv|sarif|ocsf|asff|html" in done.stdout

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,11 +29,12 @@ class MemoryLog:
         self.groups = 0
         self.is_full = False
 
-    def append_many(self, records: Sequence[SegmentRecord]) -> None:
+    def append_many(self, records: Sequence[SegmentRecord]) -> int:
         if self.is_full:
             raise SegmentWriteError(Path("log"), "No space left on device")
         self.groups += 1
         self.records.extend(records)
+        return 1
 
 
 class Bench:
@@ -104,6 +106,36 @@ async def test_full_disk_acknowledges_nothing_and_takes_the_batch_later(bench: B
     await bench.take(encode(batch(1)))
     await bench.write_until(1)
     assert bench.acked == ["i-1"]
+
+
+async def test_run_takes_its_batches_in_the_order_of_its_log_whatever_befalls_another(
+    bench: Bench,
+) -> None:
+    bench.logs["r2"].is_full = True
+    await bench.take(encode(batch(1, runs=("r1", "r2"))))
+    task = asyncio.create_task(bench.receiver.run())
+    while not bench.receiver.problem:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert [stored.run_id for stored in bench.stored] == ["r1"]
+    assert bench.acked == []
+    bench.logs["r2"].is_full = False
+    bench.receiver.problem = ""
+    await bench.take(encode(batch(1, runs=("r1", "r2"))))
+    await bench.write_until(3)
+    assert [stored.run_id for stored in bench.stored] == ["r1", "r1", "r2"]
+    assert len(bench.logs["r1"].records) == 2
+    assert bench.acked == ["i-1"]
+
+
+async def test_stored_batch_says_what_its_bytes_were(bench: Bench) -> None:
+    payload = encode(batch(1))
+    await bench.take(payload)
+    await bench.write_until(1)
+    (stored,) = bench.stored
+    assert (stored.segment, stored.sha256) == (1, hashlib.sha256(payload).digest())
+    assert bench.logs["r1"].records[0].from_us == NOW - 10
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from typing import Any
 
 import msgspec
 
-from analyzer.findings import Finding
 from analyzer.present.evidence import event_line, evidence_lines
+from analyzer.results.findings import Finding
 from tests.judging import row
 
 BASE_US = 1_763_955_300_000_000
@@ -28,6 +28,11 @@ def finding(rows: int, *, and_more: int = 0) -> Finding:
             "coverage": 1,
             "evidence": [row(BASE_US + number * 1_000_000) for number in range(rows)],
             "and_more": and_more,
+            "window": {"from_us": 0, "to_us": 1, "coverage": 1},
+            "measured": None,
+            "limit": None,
+            "margin": None,
+            "buckets": {"width_us": 60_000_000, "counts": [[0, rows]]},
         },
         Finding,
     )
@@ -104,3 +109,8 @@ def test_values_are_safe_and_readable() -> None:
     assert "cert_not_after_us=2025-11-24  " in text
     assert "cert_self_signed=true" in text
     assert text.endswith("by unknown")
+
+
+def test_setting_of_the_host_is_nobodys() -> None:
+    line = event_line({"telemetry": "setting", "ts_us": BASE_US, "name": "pass_max_days"})
+    assert line == "2025-11-24 03:35:00.000  setting  name=pass_max_days"

@@ -2,7 +2,7 @@ import pytest
 
 from analyzer.present import show_outcome
 from analyzer.present.outcome import completed_line, count_line, looked_at
-from analyzer.results import Result
+from analyzer.results.document import Result
 from rules.loader import Package
 from tests.judging import ABSENCE, package, row, rule
 from tests.recordings import judged, lines_of, packages
@@ -78,9 +78,13 @@ def test_narrow_terminals_get_two_lines_a_finding(monkeypatch: pytest.MonkeyPatc
 
 def test_evidence_stands_under_each_finding() -> None:
     lines = shown(judged(lines_of()), packages(), evidence=2)
-    assert lines[:5] == [
+    assert lines[:6] == [
         "High           metadata-burst  i-db  app [901]  3 requests",
         "  app sent 3 requests between 2025-11-24 03:35:41 UTC and 2025-11-24 03:35:42 UTC",
+        (
+            "    First window above 2025-11-24 03:34:42.000 to 2025-11-24 03:35:42.000: 3 rows, "
+            "1 above the limit of 2; 100 % watched"
+        ),
         (
             "    2025-11-24 03:35:41.000  imds_request  169.254.169.254  imds_version=1  "
             "purpose=credentials  by app [901]"

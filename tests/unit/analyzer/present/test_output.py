@@ -1,10 +1,12 @@
+import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from analyzer.present import Output
 from analyzer.present.output import write_whole
-from analyzer.results import Result, to_json, to_ndjson
+from analyzer.results.document import Result, to_json, to_ndjson
 from tests.recordings import judged, lines_of, packages
 from tests.terminals import Screen
 
@@ -25,7 +27,7 @@ def test_documents_go_to_standard_output(result: Result) -> None:
 def test_table_goes_to_standard_output(result: Result) -> None:
     screen = Screen()
     Output(evidence=True).write(screen.open(), result, packages())
-    assert screen.lines[2].startswith("    2025-11-24 03:35:41.000  imds_request")
+    assert screen.lines[3].startswith("    2025-11-24 03:35:41.000  imds_request")
 
 
 def test_file_holds_the_same(result: Result, tmp_path: Path) -> None:
@@ -44,6 +46,7 @@ def test_file_holds_the_same(result: Result, tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_written_are_known_before(tmp_path: Path) -> None:
     assert Output().problem() is None
+    assert Output("pdf").problem() is None
     assert Output(path=tmp_path / "new").problem() is None
     assert "is a folder" in str(Output(path=tmp_path).problem())
     missing = Output(path=tmp_path / "no" / "file").problem()
@@ -81,3 +84,12 @@ def test_failed_write_leaves_what_was_there(
 def test_devices_are_written_directly() -> None:
     write_whole(Path("/dev/null"), b"data")
     assert not Path("/dev/.null.part").exists()
+
+
+def test_terminal_gets_no_pdf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    terminal = StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert "name a file with --out" in str(Output("pdf").problem())
+    assert Output("pdf", tmp_path / "report.pdf").problem() is None
+    assert Output("html").problem() is None

@@ -39,6 +39,14 @@ def test_the_kinds_are_those_of_the_contract() -> None:
         "process",
         "executable",
         "loaded_module",
+        "operating_system",
+        "setting",
+        "directory",
+        "package",
+        "user",
+        "group",
+        "interface",
+        "instance_metadata",
     ]
 
 

@@ -130,6 +130,8 @@ def test_reasons_name_what_was_not_fully_on() -> None:
         "perf off (no permission)",
         "sock_diag degraded",
     ]
+    assert ledger.sensors(AGENT, CONNECTION) == ["perf", "sock_diag"]
+    assert ledger.sensors(AGENT, TLS) == ["packets"]
 
 
 def test_agents_are_sorted_and_a_run_has_at_least_one_moment() -> None:

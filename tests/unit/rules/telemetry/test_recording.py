@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,15 @@ def test_a_file_is_read_whatever_its_compression(tmp_path: Path, form: str) -> N
     path = tmp_path / "x.ndjson.any"
     path.write_bytes(PACKED[form](TEXT))
     assert times(read_recording(path)) == list(range(2_000))
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_an_open_recording_tells_how_far_it_is(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(PACKED[form](TEXT))
+    with open_recording(path) as file:
+        file.read()
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == path.stat().st_size
 
 
 @pytest.mark.parametrize("form", PACKED)

@@ -1,0 +1,184 @@
+"""One flow: a TCP connection or UDP flow, as its packets show it.
+
+In: its first packet, then what the flow table notes. Out: who is the client, what has been sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from agent.decode.dns import DNS_PORT
+from agent.decode.facts import ConnectionSeen, Parties
+from agent.decode.handshake import is_server_start
+from agent.decode.packet import TCP, Packet, read_ends, reverse
+from agent.decode.stream import SEQUENCE_MASK, Stream
+
+TLS: Final = "tls"  # of contents: a handshake that goes on
+_DNS = DNS_PORT.to_bytes(2, "big")
+
+
+class Content(Protocol):
+    """What wants the bytes of a flow."""
+
+    @property
+    def app_protocol(self) -> str | None:
+        """Return what is spoken, once it is known."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more is wanted."""
+        ...
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """Return how much of each direction is wanted; None for all."""
+        ...
+
+    def feed(self, data: bytes, ts_us: int, *, from_client: bool) -> None:
+        """Take the next bytes of one direction, as they were sent."""
+        ...
+
+    def miss(self, ts_us: int, *, from_client: bool) -> None:
+        """Note that nothing more comes of one direction: the limit is reached, or bytes lack."""
+        ...
+
+    def end(self, ts_us: int) -> None:
+        """Note that the flow has ended, or is watched no longer."""
+        ...
+
+
+class Way:
+    """One direction of a flow.
+
+    Attributes:
+        from_client: Whether it is the client's.
+        next_sequence: Number of the byte behind the last one that was seen; -1 where none is known.
+        payload_bytes: What was sent, each byte once.
+        stream: Puts its bytes in order, while they are wanted.
+        has_ended: Nothing more is sent.
+    """
+
+    __slots__ = ("from_client", "has_ended", "next_sequence", "payload_bytes", "stream")
+
+    def __init__(self, next_sequence: int, *, from_client: bool) -> None:
+        self.from_client = from_client
+        self.next_sequence = next_sequence
+        self.payload_bytes = 0
+        self.stream: Stream | None = None
+        self.has_ended = False
+
+
+class Start(NamedTuple):
+    """The SYN of one direction."""
+
+    sequence: int
+    ts_us: int
+    is_answer: int
+    """Not 0 if it is the server's."""
+
+
+class Flow:
+    """One TCP connection or UDP flow, from the first packet on that is more than an attempt.
+
+    Attributes:
+        ends: Those of the client's packets.
+        has_start: Its first packet was seen.
+        is_silent: No payload was sent yet.
+        content: What wants its bytes; None before there are any, and once nothing does.
+        app_protocol: What is spoken, as far as it is known.
+    """
+
+    __slots__ = (
+        "app_protocol",
+        "client",
+        "closed_us",
+        "content",
+        "ends",
+        "first_sequence",
+        "has_start",
+        "is_silent",
+        "last_us",
+        "opened_us",
+        "parties",
+        "protocol",
+        "server",
+    )
+
+    def __init__(
+        self,
+        packet: Packet,
+        ts_us: int,
+        *,
+        here: Start | None = None,
+        there: Start | None = None,
+    ) -> None:
+        """Begin with a packet.
+
+        Args:
+            packet: The first one that was seen, but for SYNs.
+            ts_us: When.
+            here: The SYN of the packet's direction, if it was seen.
+            there: The SYN of the other direction.
+        """
+        protocol, ends, *_ = packet
+        is_tcp = protocol == TCP
+        from_client = _is_from_client(packet, here, there)
+        first = here or there
+        self.protocol = protocol
+        self.ends = ends if from_client else reverse(ends)
+        self.opened_us = ts_us if first is None else min(first.ts_us, (there or first).ts_us)
+        self.last_us = ts_us
+        self.closed_us: int | None = None
+        self.has_start = first is not None or not is_tcp
+        one, two = (here, there) if from_client else (there, here)
+        self.first_sequence = -1 if one is None else one.sequence
+        self.client = Way(_behind(one), from_client=True)
+        self.server = Way(_behind(two), from_client=False)
+        self.parties = Parties("tcp" if is_tcp else "udp", *read_ends(self.ends))
+        self.app_protocol: str | None = None
+        self.is_silent = True
+        self.content: Content | None = None
+
+    def end(self, ts_us: int) -> None:
+        """Note that it has ended, or is watched no longer."""
+        if self.content is not None:
+            self.content.end(ts_us)
+            self.app_protocol = self.content.app_protocol
+            self.drop_content()
+
+    def drop_content(self) -> None:
+        """Hand out bytes no longer."""
+        self.content = self.client.stream = self.server.stream = None
+
+    def seen(self) -> ConnectionSeen:
+        """Return what is known of it now."""
+        return ConnectionSeen(
+            parties=self.parties,
+            opened_us=self.opened_us,
+            closed_us=self.closed_us,
+            has_start=self.has_start,
+            client_bytes=self.client.payload_bytes,
+            server_bytes=self.server.payload_bytes,
+            app_protocol=self.app_protocol,
+        )
+
+
+def _behind(start: Start | None) -> int:
+    """Return the number of the first byte behind a SYN."""
+    return -1 if start is None else (start.sequence + 1) & SEQUENCE_MASK
+
+
+def _is_from_client(packet: Packet, here: Start | None, there: Start | None) -> bool:
+    """Tell whether a packet is the client's, as SYNs say.
+
+    Where none was seen, only a ServerHello, or the port of a name server, tells that the client is
+    not whoever sends the first packet.
+    """
+    if here is not None:
+        return not here.is_answer
+    if there is not None:
+        return bool(there.is_answer)
+    if packet.protocol != TCP:
+        return packet.ends[-4:-2] != _DNS or packet.ends[-2:] == _DNS
+    return packet.end == packet.begin or not is_server_start(packet.payload)

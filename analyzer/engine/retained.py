@@ -1,0 +1,214 @@
+"""Retained rows: what slices held, as long as a window may still want it.
+
+In: packs of one kind. Out: the rows of hosts again, those that are near enough; and for each host
+a bound of what any window can hold, which mostly shows that none needs a closer look.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analyzer.engine.arrays import elapsed, expanded, grown, plain
+from analyzer.engine.panes import MOST
+from analyzer.engine.selection import Selection
+from analyzer.engine.snapshot import columns_of, columns_state
+from analyzer.telemetry.slices import concatenated
+from rules.telemetry.kinds import INT64_MIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analyzer.engine.arrays import Int64s, Places
+    from analyzer.engine.classify import Classifier
+    from analyzer.engine.measures import Measures
+    from analyzer.engine.operations import Operations
+    from analyzer.engine.packs import Pack
+    from analyzer.engine.snapshot import State
+    from analyzer.telemetry.dictionary import Dictionary
+    from analyzer.telemetry.slices import Columns
+
+_LIVE: Final = 0.75  # share of rows held that must be wanted, or the others are let go
+
+
+class Held:
+    """The rows of one pack, or what is left of them.
+
+    Attributes:
+        number: Packs count from 0.
+        selection: The rows.
+        serials: The number of each row; ascending.
+        hosts: The host of each part.
+        starts: Where the rows of each part begin that are still wanted.
+        stops: Where they end.
+        last_us: Time of the last row that each part had.
+    """
+
+    def __init__(
+        self, number: int, selection: Selection, serials: Int64s, hosts: Int64s, starts: Int64s
+    ) -> None:
+        """Hold rows, host after host; ``starts`` says where those of each begin, and the end."""
+        self.number = number
+        self.selection = selection
+        self.serials = serials
+        self.hosts = hosts
+        self.starts, self.stops = starts[:-1].copy(), starts[1:].copy()
+        self.last_us = selection.columns.ts_us[self.stops - 1]
+
+    def parts_of(self, hosts: Int64s) -> tuple[Places, Places]:
+        """Return the parts with rows that are of some hosts, and for each which of these."""
+        known = np.full(int(max(hosts.max(), self.hosts.max())) + 1, -1)
+        known[hosts] = np.arange(len(hosts))
+        owners = known[self.hosts]
+        parts = np.flatnonzero((owners >= 0) & (self.stops > self.starts))
+        return parts, owners[parts]
+
+    def trim(self, to_us: Mapping[int, int], within_us: int) -> None:
+        """Let go of what no window of a row from ``to_us`` on holds, but for the last rows."""
+        ts_us = self.selection.columns.ts_us
+        for part, (host, start, stop) in enumerate(
+            zip(self.hosts.tolist(), self.starts.tolist(), self.stops.tolist(), strict=True)
+        ):
+            before_us = to_us[host] - within_us
+            if before_us >= INT64_MIN:
+                gone = int(ts_us[start:stop].searchsorted(before_us, side="right"))
+                self.starts[part] = min(start + gone, stop - 1)
+
+    def shrink(self) -> bool:
+        """Let go of rows that are not wanted, if they are many; returns whether some are left."""
+        lengths = self.stops - self.starts
+        count = int(lengths.sum())
+        if 0 < count <= _LIVE * len(self.serials):
+            alive = lengths > 0
+            places, _ = expanded(self.starts, self.stops)
+            self.selection, self.serials = self.selection.taken(places), self.serials[places]
+            self.hosts, self.last_us = self.hosts[alive], self.last_us[alive]
+            self.stops = np.cumsum(lengths[alive])
+            self.starts = self.stops - lengths[alive]
+        return count > 0
+
+
+class Retained:
+    """Rows of one kind of every host.
+
+    Attributes:
+        count: Packs that ever came.
+    """
+
+    def __init__(self, within_us: int, operations: Operations) -> None:
+        """Keep what is less than ``within_us`` before the next row of its host."""
+        self.count = 0
+        self._within_us = within_us
+        self._operations = operations
+        self._held: list[Held] = []
+        self._panes: dict[tuple[int, str | None], Int64s] = {}
+        """By length of windows and column: for each host its last pane, as ``peaks`` fills it."""
+
+    def add(self, pack: Pack, selection: Selection, first_serial: int) -> None:
+        """Take the rows of a pack; those that no window with one of them holds are let go."""
+        hosts = np.array(pack.hosts, np.int64)
+        first_us = pack.columns.ts_us[pack.starts[:-1]]
+        for held in self._held:
+            parts, owners = held.parts_of(hosts)
+            far = parts[elapsed(held.last_us[parts], first_us[owners]) >= self._within_us]
+            held.starts[far] = held.stops[far]
+        serials = np.arange(first_serial, first_serial + len(pack.columns))
+        self._held.append(Held(self.count, selection, serials, hosts, pack.starts))
+        self.count += 1
+
+    def trim(self, to_us: Mapping[int, int]) -> None:
+        """Let go of rows of the last pack that no window of rows to come holds, if they are many.
+
+        Args:
+            to_us: By host: where its slices ended.
+        """
+        self._held[-1].trim(to_us, self._within_us)
+        self._held = [held for held in self._held if held.shrink()]
+
+    def near(
+        self, hosts: Int64s, first_us: Int64s, within_us: int
+    ) -> Iterator[tuple[Held, Places, Places]]:
+        """Yield the rows of some hosts that windows at ``first_us`` or later may hold.
+
+        The rows of the last pack are the last ones, and all of them. With what is held come its
+        parts, and for each which of the hosts it is of.
+        """
+        for held in self._held[:-1]:
+            parts, owners = held.parts_of(hosts)
+            is_near = elapsed(held.last_us[parts], first_us[owners]) < within_us
+            if is_near.any():
+                yield held, parts[is_near], owners[is_near]
+        last = self._held[-1]
+        yield last, *last.parts_of(hosts)
+
+    def rows(self, serials: Int64s) -> tuple[Columns, Places]:
+        """Return rows by their numbers, and in which order of these they come."""
+        found, order = [], []
+        for held in self._held:
+            own = np.flatnonzero((serials >= held.serials[0]) & (serials <= held.serials[-1]))
+            if len(own):
+                places = np.searchsorted(held.serials, serials[own])
+                found.append(held.selection.columns.take(places))
+                order.append(own)
+        return concatenated(found), np.concatenate(order)
+
+    def peaks(self, pack: Pack, within_us: int, measures: Measures) -> Int64s:
+        """Return for each host of a pack a bound of what windows that end in it hold.
+
+        It is of all rows, whatever their group and selector, so no group holds more. To be asked
+        about every pack once.
+
+        Args:
+            pack: The rows.
+            within_us: Length of the windows.
+            measures: What they add up; where it counts distinct values, rows are counted.
+        """
+        hosts = np.array(pack.hosts, np.int64)
+        panes = self._panes.get((within_us, measures.added), np.zeros((0, 3), np.int64))
+        known = len(panes)
+        panes = grown(panes, int(hosts.max()) + 1)
+        panes[known:, 0] = INT64_MIN
+        self._panes[within_us, measures.added] = panes
+        values, valid = measures.amounts(pack.columns)
+        peaks = np.zeros(len(hosts), np.int64)
+        self._operations.peaks_of_panes(
+            plain(pack.columns.ts_us),
+            *(pack.starts, hosts, values, valid, within_us, MOST, panes, peaks),
+        )
+        return peaks
+
+    def state(self) -> State:
+        """Return what it holds."""
+        return {
+            "count": self.count,
+            "held": [_held_state(held) for held in self._held],
+            "panes": [[within, column, panes] for (within, column), panes in self._panes.items()],
+        }
+
+    def load(self, state: State, dictionary: Dictionary, classifier: Classifier) -> None:
+        """Hold what a state says."""
+        self.count = state["count"]
+        for each in state["held"]:
+            rows = columns_of(each["rows"], dictionary)
+            bounds = np.append(each["starts"], len(rows))
+            selection = Selection(rows, classifier)
+            held = Held(each["number"], selection, each["serials"], each["hosts"], bounds)
+            held.last_us = each["last_us"]
+            self._held.append(held)
+        for within_us, column, panes in state["panes"]:
+            self._panes[within_us, column] = panes
+
+
+def _held_state(held: Held) -> State:
+    lengths = held.stops - held.starts
+    alive = lengths > 0
+    places, _ = expanded(held.starts, held.stops)
+    return {
+        "number": held.number,
+        "rows": columns_state(held.selection.columns.take(places)),
+        "serials": held.serials[places],
+        "hosts": held.hosts[alive],
+        "starts": np.cumsum(lengths[alive]) - lengths[alive],
+        "last_us": held.last_us[alive],
+    }

@@ -1,0 +1,1 @@
+"""Runs: what the server does with an assessment run, from its hosts to its verdict."""

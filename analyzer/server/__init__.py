@@ -1,0 +1,1 @@
+"""The server: one process from a data folder to answers over MQTT and HTTP."""

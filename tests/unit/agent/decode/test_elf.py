@@ -1,0 +1,108 @@
+"""Hardening of ELF files, made here field by field."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from agent.decode.elf import Hardening, read_hardening
+
+LOAD, DYNAMIC, INTERP, STACK, RELRO = 1, 2, 3, 0x6474E551, 0x6474E552
+STRTAB, STRSZ, BIND_NOW, FLAGS, FLAGS_1 = 5, 10, 24, 30, 0x6FFFFFFB
+EXEC, DYN = 2, 3
+HEADER_BYTES = {True: 64, False: 52}
+
+
+def elf(
+    *,
+    file_type: int = DYN,
+    segments: tuple[tuple[int, int], ...] = ((INTERP, 4), (STACK, 6), (RELRO, 4)),
+    tags: dict[int, int] | None = None,
+    names: bytes = b"\0puts\0",
+    is_64: bool = True,
+    order: str = "<",
+) -> bytes:
+    """Return a file whose one loaded segment is the whole of it, at address 0x1000."""
+    wanted = [(LOAD, 5), *segments, *([(DYNAMIC, 6)] if tags is not None else [])]
+    entry = 56 if is_64 else 32
+    names_at = HEADER_BYTES[is_64] + entry * len(wanted)
+    dynamic_at = names_at + len(names)
+    entries = [*(tags or {}).items(), (STRTAB, 0x1000 + names_at), (STRSZ, len(names)), (0, 0)]
+    dynamic = b"".join(struct.pack(order + ("QQ" if is_64 else "II"), *item) for item in entries)
+    size = dynamic_at + len(dynamic)
+    place = {LOAD: (0, 0x1000, size), DYNAMIC: (dynamic_at, 0x1000 + dynamic_at, len(dynamic))}
+    headers = b""
+    for kind, flags in wanted:
+        offset, address, length = place.get(kind, (0, 0, 0))
+        if is_64:
+            fields = (kind, flags, offset, address, address, length, length, 8)
+            headers += struct.pack(order + "IIQQQQQQ", *fields)
+        else:
+            fields = (kind, offset, address, address, length, length, flags, 4)
+            headers += struct.pack(order + "IIIIIIII", *fields)
+    identity = b"\x7fELF" + bytes([2 if is_64 else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    shape = order + ("HHIQQQIHHHHHH" if is_64 else "HHIIIIIHHHHHH")
+    sizes = (HEADER_BYTES[is_64], entry, len(wanted), 0, 0, 0)
+    header = struct.pack(shape, file_type, 62, 1, 0, HEADER_BYTES[is_64], 0, 0, *sizes)
+    return identity + header + headers + names + dynamic
+
+
+def hardening_of(data: bytes) -> Hardening | None:
+    return read_hardening(lambda offset, size: data[offset : offset + size])
+
+
+@pytest.mark.parametrize("is_64", [True, False])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_well_built_program_is_read_in_every_class_and_order(*, is_64: bool, order: str) -> None:
+    data = elf(tags={FLAGS: 8}, names=b"\0puts\0__stack_chk_fail\0", is_64=is_64, order=order)
+    assert hardening_of(data) == Hardening(nx=True, stack_canary=True, pie=True, relro="full")
+
+
+def test_an_old_program_has_none_of_it() -> None:
+    data = elf(file_type=EXEC, segments=((INTERP, 4), (STACK, 7)), tags={})
+    assert hardening_of(data) == Hardening(nx=False, stack_canary=False, pie=False, relro="none")
+
+
+def test_a_file_that_says_nothing_of_its_stack_counts_as_executable() -> None:
+    found = hardening_of(elf(segments=((INTERP, 4),), tags={}))
+    assert found is not None
+    assert not found.nx
+
+
+def test_canary_of_a_static_program_is_not_known() -> None:
+    assert hardening_of(elf(file_type=EXEC, segments=((STACK, 6),))) == Hardening(
+        nx=True, stack_canary=None, pie=False, relro="none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tags", "relro"),
+    [({}, "partial"), ({BIND_NOW: 0}, "full"), ({FLAGS_1: 1}, "full"), ({FLAGS: 4}, "partial")],
+)
+def test_relocations_are_fully_read_only_where_all_are_made_at_once(
+    tags: dict[int, int], relro: str
+) -> None:
+    found = hardening_of(elf(tags=tags))
+    assert found is not None
+    assert found.relro == relro
+
+
+@pytest.mark.parametrize(
+    ("segments", "tags", "pie"),
+    [(((STACK, 6),), {}, None), (((STACK, 6),), {FLAGS_1: 0x08000000}, True)],
+)
+def test_shared_object_is_no_program_unless_it_says_so(
+    segments: tuple[tuple[int, int], ...], tags: dict[int, int], pie: object
+) -> None:
+    found = hardening_of(elf(segments=segments, tags=tags))
+    assert found is not None
+    assert found.pie is pie
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x7fELF", b"#!/bin/sh\n", elf()[:40], b"\x7fELF\x03" + elf()[5:], elf(file_type=1)],
+)
+def test_what_is_no_program_is_none(data: bytes) -> None:
+    assert hardening_of(data) is None

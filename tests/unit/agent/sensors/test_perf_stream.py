@@ -1,0 +1,98 @@
+from collections.abc import Iterator
+
+import pytest
+
+from agent.decode.perf_records import Record
+from agent.errors import PerfError
+from agent.sensors.perf_stream import CPU_CHECK_S, RecordStream
+from agent.sensors.perf_tracepoints import Tracepoints
+from rules.telemetry import ManualClock
+from tests.perf_messages import ScriptedRings, fork, lost, tracepoints
+
+S_NS = 1_000_000_000
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.clock = ManualClock(10_000_000)
+        self.made: list[ScriptedRings] = []
+        self.cpus: tuple[int, ...] = (0, 1)
+        self.stream = RecordStream(
+            tracepoints(), 4 << 20, clock=self.clock, open_rings=self.open, cpus=lambda: self.cpus
+        )
+
+    def open(self, found: Tracepoints, total_bytes: int) -> ScriptedRings:
+        self.made.append(ScriptedRings(found, total_bytes))
+        return self.made[-1]
+
+    def read(self, *blocks: bytes) -> list[int]:
+        self.made[-1].waiting = list(blocks)
+        return pids(self.stream.read().records)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.stream.close()
+
+
+def pids(records: list[Record]) -> list[int]:
+    return [record.pid for record in records]
+
+
+def test_records_of_all_cpus_come_in_one_order(scene: Scene) -> None:
+    first = fork(1, 9, time_ns=1 * S_NS) + fork(4, 9, time_ns=4 * S_NS)
+    second = fork(2, 9, time_ns=2 * S_NS) + fork(3, 9, time_ns=3 * S_NS)
+
+    assert scene.read(first, second) == [1, 2, 3, 4]
+    assert scene.made[0].total_bytes == 4 << 20
+
+
+def test_what_is_later_than_the_look_waits(scene: Scene) -> None:
+    assert scene.read(fork(1, 9, time_ns=10 * S_NS), fork(2, 9, time_ns=10 * S_NS + 1)) == [1]
+    scene.clock.advance(1)
+    assert scene.read(fork(3, 9, time_ns=10 * S_NS)) == [3, 2]
+
+
+def test_time_of_records_becomes_wall_clock(scene: Scene) -> None:
+    drained = scene.stream.read()
+
+    assert (drained.until_us, drained.offset_us) == (10_000_000, 0)
+
+
+def test_loss_makes_a_look_lossy(scene: Scene) -> None:
+    scene.made[0].waiting = [lost(5) + fork(1, 9)]
+    assert scene.stream.read().is_lossy
+    assert not scene.stream.read().is_lossy
+    assert scene.stream.lost == {"ring_full": 5}
+
+
+def test_cpus_that_come_or_go_begin_it_anew(scene: Scene) -> None:
+    scene.clock.advance(CPU_CHECK_S)
+    assert scene.read(fork(1, 9)) == [1]
+    scene.cpus = (0,)
+    assert scene.read(fork(2, 9)) == [2]
+    scene.clock.advance(CPU_CHECK_S)
+    assert scene.read(fork(3, 9)) == [3]
+
+    assert [rings.is_closed for rings in scene.made] == [True, False]
+    assert scene.stream.lost == {"cpus_changed": 1}
+
+
+def test_closed_stream_tells_nothing(scene: Scene) -> None:
+    assert scene.stream.fileno() is not None
+    scene.stream.close()
+    scene.stream.close()
+    scene.clock.advance(CPU_CHECK_S)
+
+    assert scene.stream.read().records == []
+    assert scene.stream.fileno() is None
+
+
+def test_refusal_is_raised() -> None:
+    def refuse(*_: object) -> ScriptedRings:
+        raise PerfError("open an event", 13)
+
+    with pytest.raises(PerfError):
+        RecordStream(tracepoints(), 0, clock=ManualClock(), open_rings=refuse)
