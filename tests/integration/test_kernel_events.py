@@ -98,17 +98,33 @@ def headers(block: bytes) -> Iterator[tuple[int, int]]:
 
 
 class Watched:
-    """A running collector with kernel events, and what it has told so far."""
+    """A running collector with kernel events, and what it has told and missed so far."""
 
     def __init__(self, collector: HostCollector) -> None:
         self.collector = collector
         self.events: list[Event] = []
+        self.lost: Counter[str] = Counter()
+
+    async def follow(self) -> None:
+        """Take what there is again and again, as an agent does."""
+        while True:
+            await self.collector.wait(0.1)
+            self.take()
+
+    def take(self) -> None:
+        self.events += self.collector.drain()
+        now_us = SystemClock().now_us()
+        for row in self.collector.coverage(now_us - 1, now_us):
+            self.lost.update(row.lost or {})
 
     async def until(self, is_there: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not is_there():
-                await self.collector.wait(0.1)
-                self.events += self.collector.drain()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not is_there():
+                    await self.collector.wait(0.1)
+                    self.take()
+        except TimeoutError:
+            pytest.fail(f"not told: {self._summary()}")
 
     def sides(self, direction: str, state: str, ports: Sequence[int]) -> Counter[Side]:
         """Return rows of connections to these listeners: how often each side was told."""
@@ -129,6 +145,13 @@ class Watched:
             if event.kind == "process" and event.values["state"] == state
             if event.process and event.process.name == name
         }
+
+    def _summary(self) -> str:
+        told = Counter(
+            (event.kind, event.values.get("direction"), event.values["state"])
+            for event in self.events
+        )
+        return f"{told}, lost {self.lost}, sensors {self.collector.reports()}"
 
     def coverage(self) -> dict[str, Coverage]:
         now_us = SystemClock().now_us()
@@ -249,35 +272,49 @@ async def test_every_short_connection_has_its_processes(watched: Watched) -> Non
         ("inbound", "opened", "unknown"),  # the listener has just appeared
         ("inbound", "closed", "exact"),
     }
-    assert watched.coverage()["perf"].lost is None
+    assert not watched.lost
 
 
 async def test_quick_connections_are_told_once_and_no_process_is_wrong(watched: Watched) -> None:
     """8,000 connections at about 4,000 a second, or as many as this machine makes."""
+    await check_quick_connections(watched, times=2_000)
+    # Nothing may be lost at this speed, unless others keep both CPUs from this process.
+
+
+async def test_of_lost_connections_no_process_is_wrong(find: Callable[[], Tracepoints]) -> None:
+    """Rings so small that records are lost: what is missing is counted, the rest is right."""
+    watched = await start(find, ring_bytes=SMALLEST)
+    await check_quick_connections(watched, times=500)
+    await watched.collector.stop()
+
+
+async def check_quick_connections(watched: Watched, times: int) -> None:
     with serving() as first, serving() as second:
         ports = [first[1], second[1]]
+        following = asyncio.create_task(watched.follow(), name="follow")
         clients, answers = await make_connections(
-            [first, second], processes=4, times=2_000, pause_s=0.0005
+            [first, second], processes=4, times=times, pause_s=0.0005
         )
-        for direction, truth in (("outbound", clients), ("inbound", answers)):
-            await watched.until(
-                lambda direction=direction, truth=truth: (  # type: ignore[misc]
-                    watched.sides(direction, "closed", ports).total() >= truth.total()
-                )
+        following.cancel()
+        truths = {"outbound": clients, "inbound": answers}
+        # A connection whose end was lost may never be told: each lost record is one at most.
+        await watched.until(
+            lambda: all(
+                watched.sides(direction, "closed", ports).total() + watched.lost.total()
+                >= truth.total()
+                for direction, truth in truths.items()
             )
-    perf = watched.coverage()["perf"]
-    told = watched.sides("outbound", "closed", ports)
-
-    assert told.total() == watched.sides("outbound", "opened", ports).total() == clients.total()
-    assert watched.sides("inbound", "closed", ports).total() == answers.total()
-    assert watched.sides("inbound", "opened", ports).total() == answers.total()
-    assert all(pid is None for pid, _, _ in told - clients)
-    if perf.lost is None:  # a machine that is too busy loses some, and says so
-        assert told == clients
-        assert watched.sides("inbound", "closed", ports) == answers
-    else:
-        assert (told - clients).total() <= sum(perf.lost.values())
-        assert perf.state == "degraded"
+        )
+    lost = watched.lost.total()
+    for direction, truth in truths.items():
+        told = watched.sides(direction, "closed", ports)
+        opened = watched.sides(direction, "opened", ports)
+        assert truth.total() - lost <= told.total() <= truth.total()
+        assert truth.total() - lost <= opened.total() <= truth.total()
+        if lost == 0:
+            assert told == truth
+        else:
+            assert all(pid is None for pid, _, _ in told - truth)
 
 
 def run_often(path: str, times: int) -> set[int | None]:
