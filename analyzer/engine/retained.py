@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from analyzer.telemetry.dictionary import Dictionary
     from analyzer.telemetry.slices import Columns
 
+_NO_PEAKS: Final = np.zeros(0, np.int64)
 _LIVE: Final = 0.75  # share of rows held that must be wanted, or the others are let go
 
 
@@ -104,6 +105,8 @@ class Retained:
         self._held: list[Held] = []
         self._panes: dict[tuple[int, str | None], Int64s] = {}
         """By length of windows and column: for each host its last pane, as ``peaks`` fills it."""
+        self._peaks: dict[tuple[int, str | None], tuple[int, Int64s]] = {}
+        """By the same: the pack that was asked about last, and what was answered."""
 
     def add(self, pack: Pack, selection: Selection, first_serial: int) -> None:
         """Take the rows of a pack; those that no window with one of them holds are let go."""
@@ -156,26 +159,31 @@ class Retained:
     def peaks(self, pack: Pack, within_us: int, measures: Measures) -> Int64s:
         """Return for each host of a pack a bound of what windows that end in it hold.
 
-        It is of all rows, whatever their group and selector, so no group holds more. To be asked
-        about every pack once.
+        It is of all rows, whatever their group and selector, so no group holds more. Each pack is
+        read once, however many rules with like windows ask.
 
         Args:
-            pack: The rows.
+            pack: The rows, which were added last.
             within_us: Length of the windows.
             measures: What they add up; where it counts distinct values, rows are counted.
         """
+        asked = within_us, measures.added
+        number, peaks = self._peaks.get(asked, (0, _NO_PEAKS))
+        if number == self.count:
+            return peaks
         hosts = np.array(pack.hosts, np.int64)
-        panes = self._panes.get((within_us, measures.added), np.zeros((0, 3), np.int64))
+        panes = self._panes.get(asked, np.zeros((0, 3), np.int64))
         known = len(panes)
         panes = grown(panes, int(hosts.max()) + 1)
         panes[known:, 0] = INT64_MIN
-        self._panes[within_us, measures.added] = panes
+        self._panes[asked] = panes
         values, valid = measures.amounts(pack.columns)
         peaks = np.zeros(len(hosts), np.int64)
         self._operations.peaks_of_panes(
             plain(pack.columns.ts_us),
             *(pack.starts, hosts, values, valid, within_us, MOST, panes, peaks),
         )
+        self._peaks[asked] = self.count, peaks
         return peaks
 
     def state(self) -> State:

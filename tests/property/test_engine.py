@@ -7,6 +7,7 @@ host, however the telemetry is cut into slices.
 from collections.abc import Sequence
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +142,21 @@ def test_rule_without_conditions_among_many_selects_every_row() -> None:
     ]
     check(plains, rows, [], use_numba=False)
     check(plains, rows, [], use_numba=True)
+
+
+@pytest.mark.parametrize("use_numba", [False, True])
+def test_two_rules_with_windows_of_one_length_see_across_slices(
+    use_numba: bool,  # noqa: FBT001 (pytest gives it by name)
+) -> None:
+    """What a host holds lately is asked for by both, and is counted once all the same."""
+    shared = {"kind": "threshold", "group_by": [], "within": "2ms", "count": {"gt": 3}}
+    plains = [
+        {**shared, "select": {"telemetry": "connection", "where": where}}
+        for where in ({"remote_port": 9}, {"direction": "inbound"})
+    ]
+    row = {"telemetry": "connection", "agent_id": "i-1", "direction": "inbound", "remote_port": 9}
+    rows = [{**row, "ts_us": ts_us} for ts_us in (0, 3_500, 3_900, 4_100, 4_500, 9_000)]
+    check(plains, rows, [4_000], use_numba=use_numba, waits=False)
 
 
 @given(many, worlds, cuts, randoms, st.integers(0, 10), st.booleans())
