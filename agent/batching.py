@@ -7,22 +7,19 @@ event comes after the interval that holds its time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
-from rules.telemetry.batch import (
-    MAX_EVENTS,
-    Batch,
-    BatchBuilder,
-    Coverage,
-    Event,
-    Header,
-    Loss,
-)
+from rules.telemetry.batch import MAX_EVENTS, Batch, Coverage, Event, Header, Loss
+from rules.telemetry.batch_builder import REFUSALS, BatchBuilder
 
 STREAM: Final = "main"  # an agent has one stream; sequences count within boot id and stream
 MALFORMED: Final = "malformed"  # cause of loss: a sensor's event that its kind does not allow
+CHUNK: Final = 1_024  # events that are added at once
+_TIME: Final = itemgetter(1)  # of an event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +125,16 @@ class Batcher:
         dated to the beginning of the span, where it still held.
         """
         self.to_us = max(self.to_us, until_us)
-        waiting, self._ahead = [*self._ahead, *events], []
-        for event in sorted(waiting, key=_time):
-            if event.ts_us >= self.to_us:
-                self._ahead.append(event)
-            elif event.kind in self._wanted:
-                self._put(event)
+        waiting = sorted((*self._ahead, *events), key=_TIME)
+        told = bisect_left(waiting, self.to_us, key=_TIME)
+        self._ahead = waiting[told:]
+        ready = [event for event in waiting[:told] if event[0] in self._wanted]
+        late = bisect_left(ready, self._begun_us, key=_TIME)
+        ready[:late] = [event._replace(ts_us=self._begun_us) for event in ready[:late]]
+        while ready:
+            chunk = ready[: min(CHUNK, max(1, self._room))]
+            del ready[: len(chunk)]
+            self._put_all(chunk)
 
     def cut(self, coverage: Collection[Coverage], *, is_forced: bool = False) -> list[Batch]:
         """Return what is not cut yet as batches; none where no time has passed.
@@ -158,18 +159,30 @@ class Batcher:
         self._first_us: int | None = None
         self._malformed = 0
 
+    @property
+    def _room(self) -> int:
+        """Return how many events the last batch may still take."""
+        builder = self._parts[-1].builder
+        return 0 if builder.is_full else self._limits.max_events - len(builder)
+
+    def _put_all(self, events: Sequence[Event]) -> None:
+        if self._room >= len(events) and self._parts[-1].builder.extend(events):
+            if self._first_us is None:
+                self._first_us = events[0].ts_us
+            return
+        for event in events:  # one of them is refused, or fills the batch
+            self._put(event)
+
     def _put(self, event: Event) -> None:
-        if event.ts_us < self._begun_us:
-            event = event._replace(ts_us=self._begun_us)
         part = self._parts[-1]
-        if part.builder.is_full or len(part.builder) >= self._limits.max_events:
+        if self._room <= 0:
             # More events than fit. What follows is no earlier than this one, so the interval of
             # the full batch ends here; it is empty where they all have the same time.
             part = _Part(BatchBuilder(), max(event.ts_us, part.from_us))
             self._parts.append(part)
         try:
             part.builder.add(event)
-        except (KeyError, OverflowError, TypeError):
+        except REFUSALS:
             self._malformed += 1
             return
         if self._first_us is None:
@@ -213,10 +226,6 @@ class Batcher:
 class _Part:
     builder: BatchBuilder
     from_us: int
-
-
-def _time(event: Event) -> int:
-    return event.ts_us
 
 
 def _state(row: Coverage) -> str:

@@ -5,13 +5,13 @@ from typing import Any
 
 from rules.telemetry.batch import (
     Batch,
-    BatchBuilder,
     Coverage,
     Event,
     Header,
     Loss,
     Process,
 )
+from rules.telemetry.batch_builder import BatchBuilder
 
 CURL = Process(2210, 1_000, "curl", "/usr/bin/curl", 1, 1000, "alice")
 SECOND_US = 1_000_000

@@ -9,7 +9,6 @@ from __future__ import annotations
 from rules.errors import WireError
 from rules.telemetry.batch import (
     Batch,
-    BatchBuilder,
     Coverage,
     Event,
     Header,
@@ -19,6 +18,7 @@ from rules.telemetry.batch import (
     Table,
     Vector,
 )
+from rules.telemetry.batch_builder import BatchBuilder
 from rules.telemetry.clock import Clock, ManualClock, SystemClock
 from rules.telemetry.kinds import KINDS, Column, ColumnType, Kind
 

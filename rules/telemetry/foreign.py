@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rules.errors import EventError, WireError
-from rules.telemetry.batch import MAX_EVENTS, Batch, BatchBuilder
+from rules.telemetry.batch import MAX_EVENTS, Batch
+from rules.telemetry.batch_builder import BatchBuilder
 from rules.telemetry.event import Event
 from rules.telemetry.header import MAX_STATEMENTS, Coverage, Header, problem_of
 from rules.telemetry.kinds import KINDS

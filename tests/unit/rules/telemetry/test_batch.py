@@ -1,7 +1,7 @@
 import pytest
 
 from rules.telemetry import BatchBuilder, Event, Process, Row
-from rules.telemetry import batch as batch_module
+from rules.telemetry import batch_builder as batch_module
 from rules.telemetry.batch import MAX_EVENTS
 from rules.telemetry.event import MAX_TEXT_BYTES
 from tests.messages import HEADER, NGINX
@@ -176,3 +176,23 @@ def test_a_row_becomes_an_event_without_agent_and_derived_columns() -> None:
         "connection", 5, Process(uid=33), {"remote_address": "10.0.0.9"}
     )
     assert Event.from_row({"telemetry": "process", "ts_us": 5}).process is None
+
+
+def test_many_events_are_added_at_once_or_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Event("process", 1, Process(7, name="a"), {"state": "started", "arguments": "-x"})
+    bad = Event("connection", 2, Process(8, name="b"), {"remote_address": "::1", "local_port": -1})
+    builder = BatchBuilder()
+    assert builder.extend([good, good])
+    assert not builder.extend([good._replace(values={"arguments": "-y"}), bad])
+    assert not builder.extend([Event("unheard", 1, None, {})])
+    builder.add(good._replace(values={"arguments": "-z", "argument_count": 0}))
+    assert len(builder) == 3
+    monkeypatch.setattr(batch_module, "MAX_EVENTS", 4)
+    assert not builder.extend([good, good])
+    monkeypatch.setattr(batch_module, "MAX_TEXTS_BYTES", 10)
+    assert not builder.extend([good._replace(values={"arguments": "ten bytes!"})])
+    batch = builder.build(HEADER)
+    assert batch.strings == ("-x", "-z")
+    assert batch.processes == (Process(7, name="a"),)
+    assert list(batch.tables) == ["process"]
+    assert [row.get("arguments") for row in batch.rows()] == ["-x", "-x", "-z"]
