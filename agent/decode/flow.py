@@ -11,7 +11,7 @@ from agent.decode.dns import DNS_PORT
 from agent.decode.facts import ConnectionSeen, Parties
 from agent.decode.handshake import is_server_start
 from agent.decode.packet import TCP, Packet, read_ends, reverse
-from agent.decode.stream import SEQUENCE_MASK, Stream
+from agent.decode.stream import HALF, SEQUENCE_MASK, Stream
 
 TLS: Final = "tls"  # of contents: a handshake that goes on
 _DNS = DNS_PORT.to_bytes(2, "big")
@@ -53,20 +53,38 @@ class Way:
 
     Attributes:
         from_client: Whether it is the client's.
+        first_sequence: Number of its SYN; -1 where that was not seen.
         next_sequence: Number of the byte behind the last one that was seen; -1 where none is known.
+        end_sequence: Number behind its last byte, as its FIN says; -1 before that.
         payload_bytes: What was sent, each byte once.
         stream: Puts its bytes in order, while they are wanted.
-        has_ended: Nothing more is sent.
     """
 
-    __slots__ = ("from_client", "has_ended", "next_sequence", "payload_bytes", "stream")
+    __slots__ = (
+        "end_sequence",
+        "first_sequence",
+        "from_client",
+        "next_sequence",
+        "payload_bytes",
+        "stream",
+    )
 
-    def __init__(self, next_sequence: int, *, from_client: bool) -> None:
+    def __init__(self, start: Start | None, *, from_client: bool) -> None:
         self.from_client = from_client
-        self.next_sequence = next_sequence
+        if start is None:
+            self.first_sequence = self.next_sequence = -1
+        else:
+            self.first_sequence = first = start[0]
+            self.next_sequence = (first + 1) & SEQUENCE_MASK
+        self.end_sequence = -1
         self.payload_bytes = 0
         self.stream: Stream | None = None
-        self.has_ended = False
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """Whether bytes before its FIN were not seen, as far as its numbers tell."""
+        behind = (self.end_sequence - self.next_sequence) & SEQUENCE_MASK
+        return self.next_sequence >= 0 and 0 < behind < HALF
 
 
 class Start(NamedTuple):
@@ -83,20 +101,23 @@ class Flow:
 
     Attributes:
         ends: Those of the client's packets.
+        back: Those of the server's.
         has_start: Its first packet was seen.
         is_silent: No payload was sent yet.
+        is_ending: Both directions have sent their FIN.
         content: What wants its bytes; None before there are any, and once nothing does.
         app_protocol: What is spoken, as far as it is known.
     """
 
     __slots__ = (
         "app_protocol",
+        "back",
         "client",
         "closed_us",
         "content",
         "ends",
-        "first_sequence",
         "has_start",
+        "is_ending",
         "is_silent",
         "last_us",
         "opened_us",
@@ -123,22 +144,34 @@ class Flow:
         """
         protocol, ends, *_ = packet
         is_tcp = protocol == TCP
-        from_client = _is_from_client(packet, here, there)
         first = here or there
         self.protocol = protocol
-        self.ends = ends if from_client else reverse(ends)
-        self.opened_us = ts_us if first is None else min(first.ts_us, (there or first).ts_us)
+        self.opened_us = ts_us if first is None else min(first[1], (there or first)[1])
         self.last_us = ts_us
         self.closed_us: int | None = None
         self.has_start = first is not None or not is_tcp
-        one, two = (here, there) if from_client else (there, here)
-        self.first_sequence = -1 if one is None else one.sequence
-        self.client = Way(_behind(one), from_client=True)
-        self.server = Way(_behind(two), from_client=False)
+        if _is_from_client(packet, here, there):
+            self.ends, self.back = ends, reverse(ends)
+        else:
+            self.ends, self.back = reverse(ends), ends
+            here, there = there, here
+        self.client = Way(here, from_client=True)
+        self.server = Way(there, from_client=False)
         self.parties = Parties("tcp" if is_tcp else "udp", *read_ends(self.ends))
         self.app_protocol: str | None = None
         self.is_silent = True
+        self.is_ending = False
         self.content: Content | None = None
+
+    def way_of(self, ends: bytes) -> Way:
+        """Return the direction of a packet."""
+        return self.client if ends == self.ends else self.server
+
+    def wants(self, way: Way) -> bool:
+        """Return whether bytes of a direction that come now may still be read."""
+        if self.content is None:
+            return self.is_silent
+        return way.stream is not None or not way.payload_bytes
 
     def end(self, ts_us: int) -> None:
         """Note that it has ended, or is watched no longer."""
@@ -162,11 +195,6 @@ class Flow:
             server_bytes=self.server.payload_bytes,
             app_protocol=self.app_protocol,
         )
-
-
-def _behind(start: Start | None) -> int:
-    """Return the number of the first byte behind a SYN."""
-    return -1 if start is None else (start.sequence + 1) & SEQUENCE_MASK
 
 
 def _is_from_client(packet: Packet, here: Start | None, there: Start | None) -> bool:

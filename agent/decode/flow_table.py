@@ -25,6 +25,7 @@ CLOSED_KEEP_US: Final = 60_000_000  # late packets of a closed connection are no
 HELD_BYTES_EACH: Final = 2_048  # of each flow that there may be: 16 MB of a host
 HELD_BYTES_MIN: Final = 1 << 20
 ATTEMPT_US: Final = 130_000_000  # an attempt whose SYNs are not answered has been given up
+LATE_US: Final = 5_000_000  # data that both FINs have overtaken comes until then, or never
 _BUSY_US: Final = 5_000_000  # flows that had a packet so lately are evicted last
 _CHANCES: Final = 16
 _SWEEP_US: Final = 10_000_000
@@ -62,7 +63,7 @@ class FlowTable:
         self._emit = emit
         self._limit = limit
         self._is_live = is_live
-        self._flows: dict[tuple[int, bytes], Flow] = {}  # the oldest first, unless it was busy
+        self._flows: dict[Flow, None] = {}  # the oldest first, unless it was busy
         self._tcp: dict[bytes, Flow] = {}  # by the ends of both directions
         self._udp: dict[bytes, Flow] = {}
         # SYNs of connections of which nothing else was seen: attempts so far, and no flows.
@@ -70,7 +71,9 @@ class FlowTable:
         self._holding: dict[Flow, int] = {}  # and how many bytes at most, the oldest first
         self._held_bytes = 0
         self._held_max = max(limit * HELD_BYTES_EACH, HELD_BYTES_MIN)
-        self._closed: dict[bytes, int] = {}  # both directions, and when
+        self._ending: dict[Flow, int] = {}  # FINs have overtaken data: since when it is awaited
+        # Each direction of a closed connection: when, and the number of its SYN.
+        self._closed: dict[bytes, tuple[int, int]] = {}
         self._sweep_us = 0
 
     def __len__(self) -> int:
@@ -98,33 +101,54 @@ class FlowTable:
         if size:
             way = flow.client if ends == flow.ends else flow.server
             self._take_payload(flow, way, packet, sequence, ts_us)
-        if flags & _CONTROL and self._tcp.get(ends) is flow:
-            way = flow.client if ends == flow.ends else flow.server
-            way.has_ended = True
-            if flags & RST or (flow.client.has_ended and flow.server.has_ended):
-                self._close(flow, ts_us)
+        if (flags & _CONTROL or flow.is_ending) and self._tcp.get(ends) is flow:
+            self._take_control(flow, packet, ts_us)
 
     def end(self, ts_us: int) -> None:
-        """Tell of all flows that are left; they stay open."""
-        for flow in list(self._flows.values()):
+        """Tell of all flows that are left; they stay open, but for those that were ending."""
+        for flow in list(self._ending):
+            self._close(flow, flow.last_us)
+        for flow in list(self._flows):
             self._remove(flow, ts_us)
+
+    def _take_control(self, flow: Flow, packet: Packet, ts_us: int) -> None:
+        """End a flow by RST, or by both FINs once the data before them has come."""
+        _, ends, _, _, _, size, sequence, flags = packet
+        if flags & FIN:
+            way = flow.way_of(ends)
+            way.end_sequence = (sequence + size) & SEQUENCE_MASK
+            flow.is_ending = flow.client.end_sequence >= 0 <= flow.server.end_sequence
+        if flags & RST:
+            self._close(flow, ts_us)
+        elif flow.is_ending:
+            if self._awaits(flow, flow.client) or self._awaits(flow, flow.server):
+                self._ending.setdefault(flow, ts_us)
+            else:
+                self._close(flow, ts_us)
+
+    def _awaits(self, flow: Flow, way: Way) -> bool:
+        """Tell whether bytes lack that will come: live, the filter keeps back what is not read."""
+        return way.lacks_bytes and (not self._is_live or flow.wants(way))
 
     def _note_start(self, flow: Flow | None, packet: Packet, ts_us: int) -> Flow | None:
         """Keep a SYN until more follows; return the flow if it is one of its own, sent again."""
         _, ends, _, _, _, _, sequence, flags = packet
         if flow is not None:
-            if flags & ACK or sequence == flow.first_sequence:
+            first = flow.way_of(ends).first_sequence
+            if first == sequence or (first < 0 and flags & ACK):
                 return flow
             self._close(flow, flow.last_us)  # unseen
         starts = self._starts
         known = starts.get(ends)
         if known is not None:
-            if known.sequence == sequence:
+            if known[0] == sequence:
                 return None
             del starts[ends]
             starts.pop(reverse(ends), None)  # of an earlier attempt
         elif flags & ACK and ends in self._closed and reverse(ends) not in starts:
-            return None  # late
+            # Late, unless its number says that it answers a SYN which is captured after it.
+            if self._closed[ends][1] in {sequence, -1}:
+                return None
         elif len(starts) >= 2 * self._limit:
             self.evicted += 1
             del starts[next(iter(starts))]
@@ -209,42 +233,42 @@ class FlowTable:
         if len(self._flows) >= self._limit:
             self._evict(ts_us)
         flows = self._tcp if flow.protocol == TCP else self._udp
-        flows[flow.ends] = flows[reverse(flow.ends)] = flow
-        self._flows[flow.protocol, flow.ends] = flow
+        flows[flow.ends] = flows[flow.back] = flow
+        self._flows[flow] = None
         return flow
 
     def _close(self, flow: Flow, ts_us: int) -> None:
         """End a flow; of a connection only its ends are remembered, for late packets."""
         flow.closed_us = ts_us
-        back = self._remove(flow, ts_us)
+        self._remove(flow, ts_us)
         if flow.protocol == TCP:
             closed = self._closed
-            for ends in (flow.ends, back):
+            for ends, way in ((flow.ends, flow.client), (flow.back, flow.server)):
                 closed.pop(ends, None)  # the oldest stand first
-                closed[ends] = ts_us
+                closed[ends] = (ts_us, way.first_sequence)
             while len(closed) > 2 * self._limit:
                 del closed[next(iter(closed))]
 
-    def _remove(self, flow: Flow, ts_us: int) -> bytes:
-        """Tell of a flow and forget it; return the ends of its server's packets."""
-        flow.end(ts_us)
+    def _remove(self, flow: Flow, ts_us: int) -> None:
+        """Tell of a flow and forget it."""
+        if flow.content is not None:
+            flow.end(ts_us)
         self._held_bytes -= self._holding.pop(flow, 0)
         if not self._is_live:
             self._emit(flow.seen())
-        back = reverse(flow.ends)
         flows = self._tcp if flow.protocol == TCP else self._udp
-        del self._flows[flow.protocol, flow.ends]
+        del self._flows[flow]
+        self._ending.pop(flow, None)
         flows.pop(flow.ends, None)
-        flows.pop(back, None)
-        return back
+        flows.pop(flow.back, None)
 
     def _evict(self, ts_us: int) -> None:
         """Make room: the oldest flow goes, unless it is busy and others are not."""
         for _ in range(_CHANCES):
-            key, flow = next(iter(self._flows.items()))
+            flow = next(iter(self._flows))
             if flow.last_us + _BUSY_US <= ts_us:
                 break
-            self._flows[key] = self._flows.pop(key)
+            self._flows[flow] = self._flows.pop(flow)
         self.evicted += 1
         self._remove(flow, ts_us)
 
@@ -254,8 +278,12 @@ class FlowTable:
         for ends, flow in list(self._udp.items()):
             if ends == flow.ends and flow.last_us + UDP_IDLE_US < ts_us:
                 self._close(flow, flow.last_us)
+        ending = self._ending
+        while ending and next(iter(ending.values())) + LATE_US < ts_us:
+            flow = next(iter(ending))
+            self._close(flow, flow.last_us)
         closed = self._closed
-        while closed and next(iter(closed.values())) + CLOSED_KEEP_US < ts_us:
+        while closed and next(iter(closed.values()))[0] + CLOSED_KEEP_US < ts_us:
             del closed[next(iter(closed))]
         starts = self._starts
         while starts and next(iter(starts.values())).ts_us + ATTEMPT_US < ts_us:

@@ -130,6 +130,7 @@ class HandshakeReader:
         """Ciphers are in use: what follows cannot be read."""
         self._bytes = b""
         self._handshake = b""
+        self._alert = b""
 
     def feed(self, data: bytes) -> list[Message | Alert]:
         """Take the next piece and return what it completes, in order.
@@ -146,7 +147,7 @@ class HandshakeReader:
             if kind == HANDSHAKE:
                 self._take_messages(content, complete)
             elif kind == ALERT:
-                complete.append(_read_alert(content))
+                self._take_alerts(content, complete)
             elif kind in _BEHIND_HANDSHAKE:
                 self.is_encrypted = True
         self._bytes = data[place:]
@@ -165,6 +166,14 @@ class HandshakeReader:
             complete.append(Message(data[place], data[begin : begin + size]))
             place = begin + size
         self._handshake = data[place:]
+
+    def _take_alerts(self, content: bytes, complete: list[Message | Alert]) -> None:
+        if not content:
+            raise DecodeError("alert", "it is empty")
+        data = self._alert + content
+        whole = len(data) // _ALERT_BYTES * _ALERT_BYTES
+        complete += map(Alert, data[:whole:_ALERT_BYTES], data[1:whole:_ALERT_BYTES])
+        self._alert = data[whole:]
 
 
 def read_server_hello(body: bytes) -> ServerHello:
@@ -298,9 +307,3 @@ def _record_end(data: bytes, place: int) -> int:
         raise DecodeError("TLS record", "it is too long")
     end = place + _RECORD_HEADER_BYTES + size
     return end if end <= len(data) else 0
-
-
-def _read_alert(content: bytes) -> Alert:
-    if len(content) != _ALERT_BYTES:
-        raise DecodeError("alert", "it is no two bytes")
-    return Alert(content[0], content[1])

@@ -63,7 +63,7 @@ def test_nothing_is_read_once_it_is_encrypted() -> None:
         (b"S", "type 83"),
         (b"\x16\x02", "version 2"),
         (b"\x16\x03\x01\xff\xff", "too long"),
-        (alert(40)[:3] + b"\0\1\2", "no two bytes"),
+        (record(b"", kind=21), "empty"),
         (record(b"\x0b" + (MAX_MESSAGE_BYTES + 1).to_bytes(3, "big")), "too large"),
     ],
 )
@@ -117,6 +117,15 @@ def test_leaf_is_the_first_certificate() -> None:
     assert read_leaf(certificate_message([])) is None
     with pytest.raises(DecodeError):
         read_leaf(certificate_message([b"leaf"])[:-1])
+
+
+def test_alerts_may_share_a_record_or_span_two() -> None:
+    shared = record(b"\x01\x70\x02\x46", kind=21)
+    assert HandshakeReader().feed(shared) == [Alert(1, 112), Alert(2, 70)]
+
+    reader = HandshakeReader()
+    assert reader.feed(record(b"\x01\x70\x02", kind=21)) == [Alert(1, 112)]
+    assert reader.feed(record(b"\x46", kind=21)) == [Alert(2, 70)]
 
 
 def test_alert_has_a_name() -> None:
