@@ -7,6 +7,7 @@ Source: RFC 9293.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -63,17 +64,21 @@ class FlowTable:
         self._emit = emit
         self._limit = limit
         self._is_live = is_live
-        self._flows: dict[Flow, None] = {}  # the oldest first, unless it was busy
+        # Ordered where the oldest may go again and again: a dict would search for it each time.
+        self._flows: OrderedDict[Flow, None] = OrderedDict()  # the oldest first, or it was busy
         self._tcp: dict[bytes, Flow] = {}  # by the ends of both directions
         self._udp: dict[bytes, Flow] = {}
         # SYNs of connections of which nothing else was seen: attempts so far, and no flows.
-        self._starts: dict[bytes, Start] = {}
+        self._starts: OrderedDict[bytes, Start] = OrderedDict()
         self._holding: dict[Flow, int] = {}  # and how many bytes at most, the oldest first
         self._held_bytes = 0
         self._held_max = max(limit * HELD_BYTES_EACH, HELD_BYTES_MIN)
         self._ending: dict[Flow, int] = {}  # FINs have overtaken data: since when it is awaited
-        # Each direction of a closed connection: when, and the number of its SYN.
+        # Ends of a closed connection's client: when, and the number of its server's SYN. Those of
+        # before stand in another one, which goes as a whole.
         self._closed: dict[bytes, tuple[int, int]] = {}
+        self._closed_before: dict[bytes, tuple[int, int]] = {}
+        self._closed_since_us = 0
         self._sweep_us = 0
 
     def __len__(self) -> int:
@@ -145,16 +150,27 @@ class FlowTable:
                 return None
             del starts[ends]
             starts.pop(reverse(ends), None)  # of an earlier attempt
-        elif flags & ACK and ends in self._closed and reverse(ends) not in starts:
-            # Late, unless its number says that it answers a SYN which is captured after it.
-            if self._closed[ends][1] in {sequence, -1}:
-                return None
+        elif flags & ACK and self._is_late_answer(packet, ts_us):
+            return None
         elif len(starts) >= 2 * self._limit:
             self.evicted += 1
-            del starts[next(iter(starts))]
+            starts.popitem(last=False)
         # Calling Start itself would take twice as long.
         starts[ends] = tuple.__new__(Start, (sequence, ts_us, flags & ACK))
         return None
+
+    def _is_late_answer(self, packet: Packet, ts_us: int) -> bool:
+        """Tell whether a server's SYN is of a connection that has ended.
+
+        Another number says that it answers a SYN which is captured after it.
+        """
+        client = reverse(packet.ends)
+        closed = None if client in self._starts else self._find_closed(client, ts_us)
+        return closed is not None and closed[1] in {packet.sequence, -1}
+
+    def _find_closed(self, client: bytes, ts_us: int) -> tuple[int, int] | None:
+        closed = self._closed.get(client) or self._closed_before.get(client)
+        return closed if closed is not None and ts_us <= closed[0] + CLOSED_KEEP_US else None
 
     def _take_payload(
         self, flow: Flow, way: Way, packet: Packet, sequence: int, ts_us: int
@@ -211,7 +227,7 @@ class FlowTable:
         if flow is None or flow.last_us + UDP_IDLE_US < ts_us:
             if flow is not None:
                 self._close(flow, flow.last_us)
-            flow = self._keep(Flow(packet, ts_us), ts_us)
+            flow = self._keep(Flow(packet, ts_us, reverse(packet.ends)), ts_us)
             flow.content = self._begin(flow.parties)
         flow.last_us = ts_us
         way = flow.client if packet.ends == flow.ends else flow.server
@@ -224,10 +240,13 @@ class FlowTable:
     def _open_connection(self, packet: Packet, ts_us: int) -> Flow | None:
         """Begin a flow with a packet that is no mere SYN; None where nothing begins so."""
         ends, starts = packet.ends, self._starts
-        here, there = starts.pop(ends, None), starts.pop(reverse(ends), None)
-        if packet.flags & RST or (here is there is None and ends in self._closed):
-            return None  # an attempt has failed, or it is late
-        return self._keep(Flow(packet, ts_us, here=here, there=there), ts_us)
+        back = reverse(ends)
+        here, there = starts.pop(ends, None), starts.pop(back, None)
+        if packet.flags & RST:
+            return None  # an attempt has failed
+        if here is there is None and any(self._find_closed(each, ts_us) for each in (ends, back)):
+            return None  # late
+        return self._keep(Flow(packet, ts_us, back, here=here, there=there), ts_us)
 
     def _keep(self, flow: Flow, ts_us: int) -> Flow:
         if len(self._flows) >= self._limit:
@@ -242,12 +261,13 @@ class FlowTable:
         flow.closed_us = ts_us
         self._remove(flow, ts_us)
         if flow.protocol == TCP:
-            closed = self._closed
-            for ends, way in ((flow.ends, flow.client), (flow.back, flow.server)):
-                closed.pop(ends, None)  # the oldest stand first
-                closed[ends] = (ts_us, way.first_sequence)
-            while len(closed) > 2 * self._limit:
-                del closed[next(iter(closed))]
+            if len(self._closed) >= self._limit:
+                self._forget_closed(ts_us)
+            self._closed[flow.ends] = (ts_us, flow.server.first_sequence)
+
+    def _forget_closed(self, ts_us: int) -> None:
+        self._closed_before, self._closed = self._closed, {}
+        self._closed_since_us = ts_us
 
     def _remove(self, flow: Flow, ts_us: int) -> None:
         """Tell of a flow and forget it."""
@@ -268,7 +288,7 @@ class FlowTable:
             flow = next(iter(self._flows))
             if flow.last_us + _BUSY_US <= ts_us:
                 break
-            self._flows[flow] = self._flows.pop(flow)
+            self._flows.move_to_end(flow)
         self.evicted += 1
         self._remove(flow, ts_us)
 
@@ -282,9 +302,8 @@ class FlowTable:
         while ending and next(iter(ending.values())) + LATE_US < ts_us:
             flow = next(iter(ending))
             self._close(flow, flow.last_us)
-        closed = self._closed
-        while closed and next(iter(closed.values()))[0] + CLOSED_KEEP_US < ts_us:
-            del closed[next(iter(closed))]
+        if self._closed_since_us + CLOSED_KEEP_US < ts_us:
+            self._forget_closed(ts_us)
         starts = self._starts
         while starts and next(iter(starts.values())).ts_us + ATTEMPT_US < ts_us:
-            del starts[next(iter(starts))]
+            starts.popitem(last=False)

@@ -45,7 +45,9 @@ class Opening:
         server, client = self._heads
         self._tries += 1
         if self.app_protocol is None:
-            self.app_protocol = recognise(client, server, client_port=self._client_port)
+            self.app_protocol = recognise(
+                client, server, client_port=self._client_port, is_answer=not from_client
+            )
         if self.app_protocol == "http":
             self.host = read_host(client)
             is_whole = any(end in client for end in _HEAD_ENDS) or len(client) == HEAD_BYTES

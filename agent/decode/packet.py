@@ -100,6 +100,8 @@ _TCP_FIELDS: Final = Struct(">I4xBB")  # sequence, header length, flags; from by
 _TCP_BYTES_MIN: Final = 20
 _UDP_BYTES: Final = 8
 
+_ENDS: Final = {12: Struct(">4s4sHH"), 36: Struct(">16s16sHH")}
+
 _TUNNEL_PROTOCOLS: Final = frozenset({4, 41, 47, 50, 51, 97, 115, 137})  # IP in IP, GRE, ESP, …
 _TUNNEL_PORTS: Final = frozenset({2152, 4789, 6081, 8472})  # GTP-U, VXLAN, Geneve, VXLAN of old
 _IPV6_OPTIONS: Final = frozenset({0, 43, 60, 135, 139, 140})  # hop by hop, routing, destination, …
@@ -135,9 +137,9 @@ def read_packet(frame: bytes, link: Link) -> Packet | Skipped:
 
 def read_ends(ends: bytes) -> Ends:
     """Return addresses and ports; IPv4 addresses inside IPv6 as IPv4."""
-    size = (len(ends) - _PORTS_BYTES) // 2
-    source_port, destination_port = int.from_bytes(ends[-4:-2], "big"), int.from_bytes(ends[-2:])
-    return Ends(_text(ends[:size]), source_port, _text(ends[size:-4]), destination_port)
+    source, destination, source_port, destination_port = _ENDS[len(ends)].unpack(ends)
+    fields = (_text(source), source_port, _text(destination), destination_port)
+    return tuple.__new__(Ends, fields)
 
 
 def reverse(ends: bytes) -> bytes:

@@ -86,8 +86,10 @@ _SNMP_REQUESTS: Final = range(0xA0, 0xA9)
 _MONGO_HEADER: Final = Struct("<iiii")
 _MONGO_BYTES_MAX: Final = 48_000_000
 _MONGO_CODES: Final = frozenset({2_004, 2_012, 2_013})
-_POSTGRES_START: Final = 196_608
-_POSTGRES_REQUESTS: Final = frozenset({80_877_102, 80_877_103, 80_877_104})
+_POSTGRES_START: Final = b"\0\3\0\0"
+_POSTGRES_REQUESTS: Final = frozenset(
+    code.to_bytes(4, "big") for code in (80_877_102, 80_877_103, 80_877_104)
+)
 
 UPGRADABLE: Final = frozenset(
     {"smtp", "imap", "pop3", "ftp", "nntp", "irc", "xmpp", "ldap", "mysql", "postgresql"}
@@ -95,26 +97,27 @@ UPGRADABLE: Final = frozenset(
 """Protocols that may go over to TLS in the middle of a connection."""
 
 
-def recognise(client: bytes, server: bytes, *, client_port: int = 0) -> str | None:
+def recognise(
+    client: bytes, server: bytes, *, client_port: int = 0, is_answer: bool = False
+) -> str | None:
     """Return the protocol of a TCP connection; None while it is not certain.
 
     Args:
         client: The first bytes of the client, as many as there are.
         server: The first bytes of the server.
         client_port: Port of the client; it tells rsh from rexec.
+        is_answer: Whether only the server's bytes are new: of the client's alone, it was not
+            certain before.
     """
-    found = _BY_CLIENT.match(client) or _BY_SERVER.match(server)
+    found = (None if is_answer else _BY_CLIENT.match(client)) or _BY_SERVER.match(server)
     if found is not None:
         return found.lastgroup
     if _GREETING.match(server):
         return _of_pairs(_GREETED, client, server)
-    if _is_mongodb(client):
-        return "mongodb"
-    if _is_postgresql(client):
-        return "postgresql"
-    if _REMOTE_COMMAND.match(client):
-        return "rsh" if client_port in _RESERVED_PORTS else "rexec"
-    return _of_pairs(_ANSWERED, client, server) if client and server else None
+    name = None if is_answer else _by_client(client, client_port)
+    if name is None and client and server:
+        return _of_pairs(_ANSWERED, client, server)
+    return name
 
 
 def recognise_datagram(payload: bytes) -> str | None:
@@ -133,6 +136,16 @@ def _of_pairs(pairs: tuple[_Pair, ...], client: bytes, server: bytes) -> str | N
     return None
 
 
+def _by_client(client: bytes, port: int) -> str | None:
+    if _is_mongodb(client):
+        return "mongodb"
+    if _is_postgresql(client):
+        return "postgresql"
+    if _REMOTE_COMMAND.match(client):
+        return "rsh" if port in _RESERVED_PORTS else "rexec"
+    return None
+
+
 def _is_mongodb(client: bytes) -> bool:
     if len(client) < _MONGO_HEADER.size:
         return False
@@ -141,7 +154,7 @@ def _is_mongodb(client: bytes) -> bool:
 
 
 def _is_postgresql(client: bytes) -> bool:
-    size, code = int.from_bytes(client[:4], "big"), int.from_bytes(client[4:8], "big")
+    code = client[4:8]
     if code == _POSTGRES_START:
         return b"user\0" in client[8:]
-    return code in _POSTGRES_REQUESTS and size in {8, 16}
+    return code in _POSTGRES_REQUESTS and int.from_bytes(client[:4], "big") in {8, 16}
