@@ -28,7 +28,7 @@ _findings, _attributes, _counts = (
     schema.finding_counts,
 )
 _runs = schema.runs
-_CHUNK = 1_000  # findings of one insert
+_CHUNK = 5_000  # findings that are made into rows at once
 
 
 class _Content(msgspec.Struct, frozen=True):
