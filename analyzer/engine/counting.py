@@ -1,7 +1,7 @@
 """Counting: the groups of rows, and how much each had lately.
 
-In: parts of packs. Out: the groups that may have had too much in a window, and their rows. A group
-is one number: its host in the upper half, its key in the lower.
+In: parts of packs. Out: the rows that windows with too much may hold, and their groups. A group is
+one number: its host in the upper half, its key in the lower.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from analyzer.engine.arrays import expanded, plain
+from analyzer.engine.arrays import expanded, plain, run_starts
 from analyzer.engine.ids import IdTable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analyzer.engine.keys import Keys
     from analyzer.engine.measures import Measures
     from analyzer.engine.operations import Operations
-    from analyzer.engine.panes import PaneTable
+    from analyzer.engine.panes import Flagged, PaneTable
     from analyzer.engine.retained import Held
     from analyzer.engine.slots import Pending
     from analyzer.engine.snapshot import State
@@ -30,12 +30,29 @@ if TYPE_CHECKING:
 
 _MANY: Final = 65_536  # groups whose numbers may be kept for nothing
 _KEY: Final = 0xFFFF_FFFF
+_NO_GROUPS: Final = np.zeros(0, np.int64)
 _ONE: Final = np.uint64(1), np.uint64(0)
 
 
 def hosts_of(groups: Int64s) -> Int64s:
     """Return the host of each group."""
     return groups >> 32
+
+
+class Suspects(NamedTuple):
+    """Rows that windows above a limit may hold.
+
+    Attributes:
+        places: Which rows of their columns these are, those of a part ascending.
+        groups: The group of each.
+        early: Groups of which others may have come before, ascending.
+        early_us: Where the pane of each begins before which it is one more that matters.
+    """
+
+    places: Places
+    groups: Int64s
+    early: Int64s
+    early_us: Int64s
 
 
 class _Parts(NamedTuple):
@@ -86,8 +103,8 @@ class Counting:
         self._ids.load(state["ids"])
         self._live = state["live"]
 
-    def count(self, held: Held, parts: Places, to_us: Int64s) -> Int64s:
-        """Add the rows of parts to the panes of their groups; returns those above a limit.
+    def count(self, held: Held, parts: Places, to_us: Int64s) -> Suspects:
+        """Add the rows of parts to the panes of their groups; returns those that may cross.
 
         What comes next of the host of each part is not before ``to_us``.
         """
@@ -105,7 +122,7 @@ class Counting:
                     values.take(rows.places) if len(values) else values,
                     valid.take(rows.places) if len(valid) else valid,
                 )
-            left, above = self._table.count(
+            flagged = self._table.count(
                 rows.masks,
                 bits=rows.bits,
                 processes=rows.processes,
@@ -119,13 +136,13 @@ class Counting:
                 operations=self._operations,
             )
             others = live[~np.isin(hosts_of(live[:, 0]), hosts)]
-            whole = np.concatenate((others, left))
+            whole = np.concatenate((others, flagged.live))
             self._live[number] = whole[np.argsort(hosts_of(whole[:, 0]), kind="stable")]
-            found.append(above)
-        return np.concatenate(found)
+            found.append(flagged)
+        return _suspects(found, rows.places)
 
-    def rows_of(self, held: Held, parts: Places, groups: Int64s) -> tuple[Places, Int64s]:
-        """Return which rows of parts are of some groups, and the group of each."""
+    def rows_of(self, held: Held, parts: Places, groups: Int64s) -> tuple[Places, Places]:
+        """Return which rows of parts are of some groups, and which of these each is of."""
         rows = self._parts(held, parts)
         wanted = IdTable(1, self._operations)
         wanted.enter(groups.reshape(-1, 1))
@@ -136,30 +153,26 @@ class Counting:
             keys=rows.keys,
             parts=(rows.starts, rows.stops, held.hosts[parts]),
         )
-        return places if rows.places is None else rows.places[places], groups[numbers]
+        return places if rows.places is None else rows.places[places], numbers
 
-    def renumbered(self, suspects: Int64s, pending: Pending | None) -> Int64s:
-        """Number only the groups that matter, once many are known that do not.
-
-        The numbers of pending rows are changed, those of suspect groups are returned.
-        """
+    def renumber(self, pending: Pending | None) -> None:
+        """Number only the groups that matter, those of pending rows too, once many others have."""
         if len(self._ids) < self._enough:
-            return suspects
-        waiting = suspects[:0] if pending is None else pending.ids
+            return
+        waiting = _NO_GROUPS if pending is None else pending.ids
         numbers = np.unique(np.concatenate([*(live[:, 0] for live in self._live), waiting]) & _KEY)
         keys = self._ids.keys[numbers]
         self._ids = IdTable(keys.shape[1], self._operations)
         self._ids.enter(keys)
 
-        def renumber(groups: Int64s) -> Int64s:
+        def renumbered(groups: Int64s) -> Int64s:
             return hosts_of(groups) << 32 | np.searchsorted(numbers, groups & _KEY)
 
         for live in self._live:
-            live[:, 0] = renumber(live[:, 0])
+            live[:, 0] = renumbered(live[:, 0])
         if pending is not None:
-            pending.ids = renumber(pending.ids)
+            pending.ids = renumbered(pending.ids)
         self._enough = _MANY + 4 * len(numbers)
-        return renumber(suspects)
 
     def _parts(self, held: Held, parts: Places) -> _Parts:
         selection = held.selection
@@ -183,3 +196,15 @@ class Counting:
             edges[1:],
             places,
         )
+
+
+def _suspects(found: Sequence[Flagged], places: Places | None) -> Suspects:
+    """Return what counting by several bounds found, where rows are some of their columns."""
+    rows = found[0].rows if len(found) == 1 else np.concatenate([own.rows for own in found])
+    early = np.concatenate([own.early for own in found])
+    if len(found) > 1:
+        rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+    early = early[np.lexsort((early[:, 1], early[:, 0]))]
+    early = early[run_starts(early[:, 0])]
+    at = rows[:, 0] if places is None else places[rows[:, 0]]
+    return Suspects(at, rows[:, 1].copy(), early[:, 0].copy(), early[:, 1].copy())

@@ -104,6 +104,12 @@ class Evidence:
         self._count = self._kept = len(rows)
 
 
+def ends_of(groups: Int64s, ts_us: Int64s) -> Places:
+    """Return which rows are among the first or last of their group, those of equal time too."""
+    order = np.lexsort((ts_us, groups))
+    return order[_ends(groups[order], ts_us[order])]
+
+
 def _ends(groups: Int64s, ts_us: Int64s) -> Bools:
     """Return which rows are among the first or last of their group, those of equal time too."""
     starts = run_starts(groups)

@@ -33,7 +33,7 @@ class Operations:
     tally: Callable[..., int]
     mark_ports: Callable[..., int]
     peaks_of_panes: Callable[..., int]
-    count_in_panes: Callable[..., tuple[int, int]]
+    flag_in_panes: Callable[..., tuple[int, int, int]]
     cross: Callable[..., int]
     rooms: list[Int64s] = field(default_factory=list)
 

@@ -1,12 +1,12 @@
 """Panes: how much each group of each host had lately, a window's length at a time.
 
-In: rows of a slice. Out: the groups that may have had more in some window than a limit. Only groups
-whose panes still matter are kept, in one small array, so that dead ones cost nothing.
+In: rows of a slice. Out: the rows that some window may hold which has more than a limit. Only
+groups whose panes still matter are kept, in one small array, so that dead ones cost nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 MOST: Final = 2**61  # more than any limit of interest; two of them fit 64 bits
 _SMALLEST: Final = 1_024  # lines of a table
+_ROWS: Final = 16  # that may be found, for each of these lines
+
+
+class Flagged(NamedTuple):
+    """What counting finds.
+
+    Attributes:
+        live: A line per group that still matters: its number, where its last pane starts, what that
+            holds and what the pane before it holds.
+        rows: int64[row, 2]: rows that a window above the limit may hold, and their groups.
+        early: int64[group, 2]: groups of which such rows may have come before, and their first pane
+            above the limit.
+    """
+
+    live: Int64s
+    rows: Int64s
+    early: Int64s
 
 
 class PaneTable:
@@ -27,6 +44,8 @@ class PaneTable:
 
     def __init__(self) -> None:
         """Start small."""
+        self._slots: Int32s = np.empty(0, np.int32)
+        self._flags: Int64s = np.empty((0, 2), np.int64)
         self._grow(_SMALLEST)
 
     def count(
@@ -43,13 +62,17 @@ class PaneTable:
         limit: int,
         live: Int64s,
         operations: Operations,
-    ) -> tuple[Int64s, Int64s]:
-        """Return the lines of the parts that are still live, and the groups above ``limit``.
+    ) -> Flagged:
+        """Return what counting the rows of parts finds.
 
-        Arguments are those of ``window_twins.count_in_panes``.
+        Arguments are those of ``window_twins.flag_in_panes``.
         """
+        longest = int((parts[:, 2] - parts[:, 1]).max(initial=0))
+        if longest > len(self._slots):
+            self._slots = np.empty(longest, np.int32)
+            self._flags = np.empty((longest, 2), np.int64)
         while True:
-            lines, above = operations.count_in_panes(
+            lines, rows, early = operations.flag_in_panes(
                 masks,
                 *bits,
                 processes,
@@ -62,18 +85,21 @@ class PaneTable:
                 MOST,
                 live,
                 self._table,
-                self._over,
                 self._used,
+                self._slots,
+                self._flags,
                 self._left,
                 self._found,
+                self._early,
             )
             if lines >= 0:
-                return self._left[:lines].copy(), self._found[:above].copy()
+                live, found = self._left[:lines].copy(), self._found[:rows].copy()
+                return Flagged(live, found, self._early[:early].copy())
             self._grow(4 * len(self._table))
 
     def _grow(self, size: int) -> None:
-        self._table = np.full((size, 4), -1, np.int64)
-        self._over = np.zeros(size, np.uint8)
+        self._table = np.full((size, 5), -1, np.int64)
         self._used = np.empty(size, np.int64)
         self._left = np.empty((size, 4), np.int64)
-        self._found = np.empty(size, np.int64)
+        self._found = np.empty((_ROWS * size, 2), np.int64)
+        self._early = np.empty((size, 2), np.int64)

@@ -92,7 +92,15 @@ class Tally:
 
     def show(self, groups: Int64s, rows: Columns) -> None:
         """Let rows be evidence of groups."""
+        self.offer(groups)
+        self.keep(groups, rows)
+
+    def offer(self, groups: Int64s) -> None:
+        """Note how many rows could be evidence, each of a group."""
         np.add.at(self._shown, groups, 1)
+
+    def keep(self, groups: Int64s, rows: Columns) -> None:
+        """Keep rows as evidence of groups: of those offered at least the first and last."""
         self._evidence.setdefault(rows.kind, Evidence()).add(groups, rows)
 
     def touched(self) -> list[int]:

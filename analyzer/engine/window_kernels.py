@@ -186,7 +186,7 @@ def cross(
 
 
 @kernel(
-    Tuple((int64, int64))(
+    Tuple((int64, int64, int64))(
         given(uint64),
         uint64,
         uint64,
@@ -201,13 +201,15 @@ def cross(
         int64,
         given(int64, 2),
         int64[:, ::1],
-        uint8[::1],
         int64[::1],
+        int32[::1],
         int64[:, ::1],
-        int64[::1],
+        int64[:, ::1],
+        int64[:, ::1],
+        int64[:, ::1],
     ),
 )
-def count_in_panes(
+def flag_in_panes(
     masks,
     bits,
     refused,
@@ -222,32 +224,42 @@ def count_in_panes(
     most,
     live,
     table,
-    over,
     used,
+    slots,
+    flags,
     left,
     found,
+    early,
 ):
-    """Count rows in the panes of their groups; note those that may have a window above ``limit``.
+    """Count rows in the panes of their groups; find those that a window above ``limit`` may hold.
 
     Rows are selected that have one of ``bits`` and none of ``refused``; their group is their host
     in the upper half, the key of their process in ``keys`` in the lower. ``parts`` has a line per
     host: its number, where its rows begin and end, where its lines of ``live`` do, and from when on
-    panes matter. ``live`` has a line per group: its number, where its last pane
-    starts, what that holds and what the pane before it holds. ``left`` gets those that still
-    matter, ``found`` the groups above the limit. Returns how many of both; -1 where
-    one of the tables is too small. Between calls the first numbers in ``table`` are -1 and ``over``
-    is 0.
+    panes matter. ``live`` has a line per group: its number, where its last pane starts, what that
+    holds and what the pane before it holds. ``left`` gets those that still matter, ``found`` each
+    row of a pane that is above the limit with the one before it, or of the one before it, and its
+    group; ``early`` the groups whose first such pane may begin before their rows, and that pane.
+    Returns how many of all three; -1 where one of the tables is too small. Between calls the first
+    numbers in ``table`` are -1.
+
+    ``slots`` has room for every row, ``flags`` too: panes above the limit and where the one before
+    it of the same group stands.
     """
     width = np.uint64(within_us)
     places = np.uint64(len(table) - 1)
     room = len(table) // 2
     lines = 0
-    above = 0
+    rows = 0
+    earlier = 0
     crowded = False
     for part in range(len(parts)):
         host = parts[part, 0] << 32
+        start = parts[part, 1]
+        stop = parts[part, 2]
         to_us = parts[part, 5]
         count = 0
+        flagged = 0
         crowded = crowded or parts[part, 4] - parts[part, 3] > room
         for row in range(parts[part, 3], parts[part, 3] if crowded else parts[part, 4]):
             place = (np.uint64(live[row, 0]) * MIX >> SHIFT) & places
@@ -255,10 +267,12 @@ def count_in_panes(
                 place = (place + np.uint64(1)) & places
             for column in range(4):
                 table[place, column] = live[row, column]
+            table[place, 4] = -1
             used[count] = place
             count += 1
-        for row in range(parts[part, 1], parts[part, 1] if crowded else parts[part, 2]):
+        for row in range(start, start if crowded else stop):
             if masks[row] & bits == 0 or masks[row] & refused != 0:
+                slots[row - start] = -1
                 continue
             key = host | np.int64(keys[processes[row]])
             place = (np.uint64(key) * MIX >> SHIFT) & places
@@ -272,9 +286,12 @@ def count_in_panes(
                 table[place, 1] = INT64_MIN
                 table[place, 2] = 0
                 table[place, 3] = 0
+                table[place, 4] = -1
                 used[count] = place
                 count += 1
-            gone = np.uint64(ts_us[row]) - np.uint64(table[place, 1])
+            slots[row - start] = np.int32(place)
+            now = ts_us[row]
+            gone = np.uint64(now) - np.uint64(table[place, 1])
             if gone >= width:
                 steps = gone // width
                 table[place, 1] = np.int64(np.uint64(table[place, 1]) + steps * width)
@@ -288,20 +305,61 @@ def count_in_panes(
             own = most if value > most - table[place, 2] else table[place, 2] + value
             table[place, 2] = own
             if own + table[place, 3] > limit:
-                over[place] = 1
-        crowded = crowded or lines + count > len(left) or above + count > len(found)
+                pane = table[place, 1]
+                head = table[place, 4]
+                if head < 0 or flags[head, 0] != pane:
+                    first = ts_us[start]
+                    if head < 0 and (first >= pane or np.uint64(pane) - np.uint64(first) <= width):
+                        if earlier >= len(early):
+                            crowded = True
+                            break
+                        early[earlier, 0] = key
+                        early[earlier, 1] = pane
+                        earlier += 1
+                    flags[flagged, 0] = pane
+                    flags[flagged, 1] = head
+                    table[place, 4] = flagged
+                    flagged += 1
+        crowded = crowded or lines + count > len(left)
+        begin = rows
+        for row in range(stop - 1, start - 1 if flagged != 0 and not crowded else stop - 1, -1):
+            place = slots[row - start]
+            if place < 0:
+                continue
+            head = table[place, 4]
+            now = ts_us[row]
+            while head >= 0 and now < flags[head, 0]:
+                if np.uint64(flags[head, 0]) - np.uint64(now) <= width:
+                    break
+                head = flags[head, 1]
+            table[place, 4] = head
+            if head < 0:
+                continue
+            pane = flags[head, 0]
+            if now < pane or np.uint64(now) - np.uint64(pane) < width:
+                if rows >= len(found):
+                    crowded = True
+                    break
+                found[rows, 0] = row
+                found[rows, 1] = table[place, 0]
+                rows += 1
+        low = begin
+        high = rows - 1
+        while low < high:
+            for column in range(2):
+                value = found[low, column]
+                found[low, column] = found[high, column]
+                found[high, column] = value
+            low += 1
+            high -= 1
         for number in range(count):
             place = used[number]
             gone = np.uint64(to_us) - np.uint64(table[place, 1])
-            if not crowded and over[place] != 0:
-                found[above] = table[place, 0]
-                above += 1
             if not crowded and gone // np.uint64(2) < width:  # twice the width may be too much
                 for column in range(4):
                     left[lines, column] = table[place, column]
                 lines += 1
-            over[place] = 0
             table[place, 0] = -1
         if crowded:
-            return -1, 0
-    return lines, above
+            return -1, 0, 0
+    return lines, rows, earlier

@@ -42,14 +42,14 @@ def peaks_of_panes(
     """
     amounts = _amounts(values, valid, len(ts_us))
     groups = np.repeat(hosts, np.diff(starts))
-    owners, bounds = _fill_panes(groups, ts_us, amounts, within_us, most, panes)
+    owners, _, bounds = _fill_panes(groups, ts_us, amounts, within_us, most, panes)
     highest = np.zeros(len(panes), np.int64)
     np.maximum.at(highest, owners, bounds)
     peaks[:] = highest[hosts]
     return 0
 
 
-def count_in_panes(
+def flag_in_panes(
     masks: UInt64s,
     bits: np.uint64,
     refused: np.uint64,
@@ -64,46 +64,58 @@ def count_in_panes(
     most: int,
     live: Int64s,
     table: Int64s,
-    over: npt.NDArray[np.uint8],
     used: Int64s,
+    slots: npt.NDArray[np.int32],
+    flags: Int64s,
     left: Int64s,
     found: Int64s,
-) -> tuple[int, int]:
-    """Count rows in the panes of their groups; note those that may have a window above ``limit``.
+    early: Int64s,
+) -> tuple[int, int, int]:
+    """Count rows in the panes of their groups; find those that a window above ``limit`` may hold.
 
     Rows are selected that have one of ``bits`` and none of ``refused``; their group is their host
     in the upper half, the key of their process in ``keys`` in the lower. ``parts`` has a line per
     host: its number, where its rows begin and end, where its lines of ``live`` do, and from when on
-    panes matter. ``live`` has a line per group: its number, where its last pane
-    starts, what that holds and what the pane before it holds. ``left`` gets those that still
-    matter, ``found`` the groups above the limit. Returns how many of both; -1 where
-    ``left`` is too small, though the other arrays are for the compiled function to work in.
+    panes matter. ``live`` has a line per group: its number, where its last pane starts, what that
+    holds and what the pane before it holds. ``left`` gets those that still matter, ``found`` each
+    row of a pane that is above the limit with the one before it, or of the one before it, and its
+    group; ``early`` the groups whose first such pane may begin before their rows, and that pane.
+    Returns how many of all three; -1 where one of the tables is too small, though the other arrays
+    are for the compiled function to work in.
     """
-    del over, used
-    lines = above = 0
+    del used, slots, flags
+    counts = [0, 0, 0]
     for host, start, stop, first, last, to_us in parts.tolist():
         rows = np.flatnonzero(selected(masks[start:stop], bits, refused)) + start
         own = host << 32 | keys.take(processes[rows]).astype(np.int64)
         amounts = _amounts(
             values[rows] if len(values) else values, valid[rows] if len(valid) else valid, len(rows)
         )
-        groups, panes, crossing = _count_part(
+        groups, panes, over = _count_part(
             own, ts_us[rows], amounts, (within_us, limit, most), live[first:last]
         )
         near = elapsed(panes[:, 0], to_us) // np.uint64(2) < np.uint64(within_us)
-        kept = np.column_stack((groups, panes))[near]
-        if len(groups) > len(table) // 2 or max(lines, above) + len(groups) > len(left):
-            return -1, 0
-        left[lines : lines + len(kept)] = kept
-        found[above : above + len(crossing)] = crossing
-        lines, above = lines + len(kept), above + len(crossing)
-    return lines, above
+        held = _in_panes(own, ts_us[rows], over, within_us)
+        begun = _begun(over, int(ts_us[start]), within_us) if start < stop else over[:0]
+        results = (
+            np.column_stack((groups, panes))[near],
+            np.column_stack((rows, own))[held],
+            begun,
+        )
+        if len(groups) > len(table) // 2 or counts[0] + len(groups) > len(left):
+            return -1, 0, 0
+        for place, (result, into) in enumerate(zip(results, (left, found, early), strict=True)):
+            if counts[place] + len(result) > len(into):
+                return -1, 0, 0
+            into[counts[place] : counts[place] + len(result)] = result
+            counts[place] += len(result)
+    return counts[0], counts[1], counts[2]
 
 
 def _count_part(
     own: Int64s, ts_us: Int64s, amounts: Int64s, bounds: tuple[int, int, int], live: Int64s
 ) -> tuple[Int64s, Int64s, Int64s]:
-    """Return the groups of a host, their panes, and the groups that may be above the limit."""
+    """Return the groups of a host, their panes, and group and start of those above the limit."""
     within_us, limit, most = bounds
     every = np.concatenate((live[:, 0], own))
     distinct, firsts, inverse = np.unique(every, return_index=True, return_inverse=True)
@@ -114,8 +126,37 @@ def _count_part(
     panes[:, 0] = INT64_MIN
     panes[: len(live)] = live[:, 1:]
     groups = numbers[inverse[len(live) :]]
-    owners, held = _fill_panes(groups, ts_us, amounts, within_us, most, panes)
-    return distinct[order], panes, distinct[order][np.unique(owners[held > limit])]
+    owners, starts, held = _fill_panes(groups, ts_us, amounts, within_us, most, panes)
+    above = np.column_stack((distinct[order][owners], starts))[held > limit]
+    return distinct[order], panes, above
+
+
+def _pane_of(ts_us: Int64s, within_us: int) -> UInt64s:
+    """Return the number of the pane of each moment; they count from the first moment there is."""
+    return elapsed(np.array(INT64_MIN), ts_us) // np.uint64(within_us)
+
+
+def _in_panes(own: Int64s, ts_us: Int64s, over: Int64s, within_us: int) -> Bools:
+    """Tell which rows are in a pane of their group that is above the limit, or before one."""
+    panes = _pane_of(ts_us, within_us)
+    wanted = _pane_of(over[:, 1], within_us)
+    numbers = np.unique(np.concatenate((panes, panes + np.uint64(1), wanted)))
+    groups = np.unique(np.concatenate((own, over[:, 0])))
+
+    def pairs(group: Int64s, pane: UInt64s) -> Int64s:
+        return groups.searchsorted(group) * len(numbers) + numbers.searchsorted(pane)
+
+    known = pairs(over[:, 0], wanted)
+    return np.isin(pairs(own, panes), known) | np.isin(pairs(own, panes + np.uint64(1)), known)
+
+
+def _begun(over: Int64s, first_us: int, within_us: int) -> Int64s:
+    """Return the first of the panes of each group, where it or the one before may begin earlier."""
+    first = over[np.lexsort((over[:, 1], over[:, 0]))]
+    first = first[run_starts(first[:, 0])]
+    pane = first[:, 1]
+    gap = elapsed(np.array(first_us), np.maximum(pane, first_us))
+    return first[gap <= np.uint64(within_us)]
 
 
 def _amounts(values: Int64s, valid: npt.NDArray[np.uint8], count: int) -> Int64s:
@@ -127,8 +168,8 @@ def _amounts(values: Int64s, valid: npt.NDArray[np.uint8], count: int) -> Int64s
 
 def _fill_panes(
     groups: Int64s, ts_us: Int64s, amounts: Int64s, within_us: int, most: int, panes: Int64s
-) -> tuple[Int64s, Int64s]:
-    """Add amounts to panes; returns a group and a bound for each pane that got some."""
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Add amounts to panes; returns group, start and bound of each pane that got some."""
     order = np.argsort(groups, kind="stable")
     groups, ts_us, amounts = groups[order], ts_us[order], amounts[order]
     numbers = elapsed(panes[groups, 0], ts_us) // np.uint64(within_us)
@@ -146,10 +187,10 @@ def _fill_panes(
     follows = is_first & (numbers == 1)
     before[follows] = panes[owners[follows], 1]
     is_last = np.append(is_first[1:], True)[: len(owners)]
+    starts = (panes[owners, 0].view(np.uint64) + numbers * np.uint64(within_us)).view(np.int64)
     last = owners[is_last]
-    moved = panes[last, 0].view(np.uint64) + numbers[is_last] * np.uint64(within_us)
-    panes[last] = np.column_stack((moved.view(np.int64), held[is_last], before[is_last]))
-    return owners, held + before
+    panes[last] = np.column_stack((starts[is_last], held[is_last], before[is_last]))
+    return owners, starts, held + before
 
 
 def _sums(amounts: Int64s, runs: Places, most: int) -> Int64s:

@@ -3,10 +3,10 @@
 In: the selected rows of packs. Out: for each rule the rows inside at least one crossing window,
 in the pack in which they cross. Rules with the same selector, groups and window share their state.
 
-Three sieves stand before the exact look, each of them sound: what a host has in two adjacent
-panes bounds every group; what a group has in two adjacent panes bounds its windows; only the rows
-of groups that pass are kept apart and looked at window by window. Every sieve takes all hosts of a
-pack at once.
+Two sieves stand before the exact look, both of them sound: what a host has in two adjacent panes
+bounds every group; what a group has in two adjacent panes bounds the windows that end in the later
+one. Only the rows of such panes are kept apart and looked at window by window: windows that end in
+others hold fewer of them than cross. Every sieve takes all hosts of a pack at once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import numpy as np
 
 from analyzer.engine.arrays import elapsed, grown, run_starts
 from analyzer.engine.counting import Counting, hosts_of
+from analyzer.engine.evidence import ends_of
 from analyzer.engine.slots import Crossings, Pending, Slot
 from analyzer.engine.snapshot import decided_of, decided_state
 from analyzer.engine.tally import Tally
 from rules.telemetry.kinds import INT64_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from analyzer.engine.arrays import Bools, Int64s, Places
+    from analyzer.engine.counting import Suspects
     from analyzer.engine.keys import Keys
     from analyzer.engine.measures import Measures
     from analyzer.engine.operations import Operations
@@ -96,8 +98,6 @@ class Windows:
         ]
         self._counted: Int64s = np.zeros(0, np.int64)
         """By host: packs below this number are in the panes, or too old to matter."""
-        self._suspects: Int64s = _NO_GROUPS
-        """Groups that are looked at window by window, ascending."""
         self._pending: Pending | None = None
 
     def feed(self, pack: Pack, retained: Retained, to_us: Mapping[int, int]) -> None:
@@ -130,7 +130,6 @@ class Windows:
             "decided": [decided_state(decided) for decided in self._decided],
             "counting": self._counting.state(),
             "counted": self._counted,
-            "suspects": self._suspects,
             "pending": None if self._pending is None else self._pending.state(),
         }
 
@@ -140,13 +139,13 @@ class Windows:
             tally.load(own, dictionary)
         self._decided = [decided_of(decided) for decided in state["decided"]]
         self._counting.load(state["counting"])
-        self._counted, self._suspects = state["counted"], state["suspects"]
+        self._counted = state["counted"]
         if state["pending"] is not None:
             self._pending = Pending(**state["pending"])
 
     def _look(self, look: _Look, retained: Retained) -> None:
         """Look at the last pack of some hosts."""
-        others, asleep = self._pending, self._suspects[~look.has(hosts_of(self._suspects))]
+        others = self._pending
         mine: list[Pending] = []
         if others is not None:
             is_mine = look.has(hosts_of(others.ids))
@@ -156,42 +155,51 @@ class Windows:
             pending = self._crossed(look, pending, retained)
         left = [part for part in (others, pending) if part is not None and len(part.ids)]
         self._pending = Pending.joined(left) if left else None
-        own = _NO_GROUPS if pending is None else pending.ids
-        self._suspects = np.union1d(asleep, own)
-        self._suspects = self._counting.renumbered(self._suspects, self._pending)
+        self._counting.renumber(self._pending)
 
     def _sieve(self, look: _Look, retained: Retained, parts: list[Pending]) -> Pending | None:
-        """Return the rows of suspect groups that windows in the last pack may hold, by host."""
+        """Return the rows that windows in the last pack may hold which cross, by host."""
         near = list(retained.near(look.hosts, look.first_us, self.frame.within_us))
         self._counted = grown(self._counted, int(look.hosts.max()) + 1)
         counted = self._counted[look.hosts]
-        above = [
-            self._counting.count(held, own[new], to_us[new])
-            for held, own, to_us, new in _uncounted(near, counted, look.to_us)
-        ]
+        for held, own, to_us, new in _uncounted(near, counted, look.to_us):
+            found = self._counting.count(held, own[new], to_us[new])
+            if len(found.places):
+                parts.append(self._of(held, found.places, found.groups))
+            if len(found.early):
+                before = [item for item in near if item[0].number < held.number]
+                known = np.concatenate([_NO_GROUPS, *(part.serials for part in parts)])
+                parts += self._before(before, found, known)
         self._counted[look.hosts] = retained.count
-        groups = np.unique(np.concatenate(above))
-        known = self._suspects[look.has(hosts_of(self._suspects))]
-        fresh = np.setdiff1d(groups, known, assume_unique=True)
-        suspects = np.union1d(known, groups)
-        if not len(suspects):
+        parts = [part for part in parts if len(part.ids)]
+        if not parts:
             return None
-        for held, own, owners in near:
-            new = held.number >= counted[owners]
-            if len(fresh) and not new.all():
-                parts.append(self._of(held, own[~new], fresh))
-            if new.any():
-                parts.append(self._of(held, own[new], suspects))
-        whole = Pending.joined([part for part in parts if len(part.ids)] or parts[:1])
+        whole = Pending.joined(parts)
         first_us = look.first_us[look.places(hosts_of(whole.ids))]
         is_near = elapsed(whole.ts_us, first_us) < self.frame.within_us
         is_near |= whole.ts_us >= first_us
-        return whole.take(is_near).by_time() if is_near.any() else None
+        if not is_near.all():
+            whole = whole.take(is_near)
+        return whole.by_time() if len(whole.ids) else None
 
-    def _of(self, held: Held, parts: Places, groups: Int64s) -> Pending:
-        """Return the selected rows of some groups."""
+    def _before(
+        self, near: Iterable[tuple[Held, Places, Places]], found: Suspects, known: Int64s
+    ) -> Iterator[Pending]:
+        """Yield the rows of packs before that may be in windows with suspects; not the known ones.
+
+        A window that crosses in a pane lies in that one and the one before it.
+        """
+        for held, parts, _ in near:
+            places, numbers = self._counting.rows_of(held, parts, found.early)
+            ts_us, pane_us = held.selection.columns.ts_us[places], found.early_us[numbers]
+            is_near = elapsed(ts_us, np.maximum(ts_us, pane_us)) <= self.frame.within_us
+            is_near &= ~np.isin(held.serials[places], known)
+            if is_near.any():
+                yield self._of(held, places[is_near], found.early[numbers[is_near]])
+
+    def _of(self, held: Held, places: Places, ids: Int64s) -> Pending:
+        """Return some rows, each of a group."""
         columns = held.selection.columns
-        places, ids = self._counting.rows_of(held, parts, groups)
         measured = [slot.measures.values(columns, places) for slot in self._slots]
         return Pending(
             columns.ts_us[places],
@@ -233,19 +241,21 @@ class Windows:
         self, pending: Pending, ids: Int64s, slot: Slot, found: Crossings, retained: Retained
     ) -> None:
         """Count rows for the rules of a slot."""
-        is_new = found.emitted == _NEW
-        marked = np.flatnonzero(is_new.any(axis=1))
-        rows, order = retained.rows(pending.serials[marked])
-        marked = marked[order]
-        hosts = hosts_of(pending.ids)
         for number, place in enumerate(range(slot.places.start, slot.places.stop)):
-            own = np.flatnonzero(is_new[marked, number])
-            if len(own):
-                every = len(own) == len(marked)
-                groups = self._tallies[place].add(
-                    hosts[marked[own]], rows if every else rows.take(own)
-                )
-                self._decide(place, pending, (groups, ids[marked[own]]), found, number)
+            marked = np.flatnonzero(found.emitted[:, number] == _NEW)
+            if len(marked):
+                own, ts_us = ids[marked], pending.ts_us[marked]
+                shown = marked[ends_of(own, ts_us)]
+                rows, order = retained.rows(pending.serials[shown])
+                shown = shown[order]
+                tally = self._tallies[place]
+                numbers = np.empty(len(found.rows), np.int64)
+                numbers[ids[shown]] = tally.groups(hosts_of(pending.ids[shown]), rows)
+                groups = numbers[own]
+                tally.count(groups, ts_us)
+                tally.offer(groups)
+                tally.keep(numbers[ids[shown]], rows)
+                self._decide(place, pending, (groups, own), found, number)
 
     def _decide(
         self,

@@ -159,6 +159,33 @@ def test_two_rules_with_windows_of_one_length_see_across_slices(
     check(plains, rows, [4_000], use_numba=use_numba, waits=False)
 
 
+@pytest.mark.parametrize("use_numba", [False, True])
+def test_windows_of_several_groups_reach_back_into_the_slice_before(
+    use_numba: bool,  # noqa: FBT001 (pytest gives it by name)
+) -> None:
+    """Rows that were not of interest when they came are found again, those of each group."""
+    selects = {"telemetry": "connection"}
+    shared = {"kind": "threshold", "select": selects, "within": "3ms"}
+    plains = [
+        {**shared, "group_by": ["pid"], "count": {"gt": 3}},
+        {**shared, "group_by": ["pid", "local_port"], "sum": {"column": "bytes_sent", "gt": 3}},
+    ]
+    rows = [
+        {
+            "telemetry": "connection",
+            "agent_id": agent_id,
+            "pid": pid,
+            "local_port": 80,
+            "bytes_sent": 1,
+            "ts_us": ts_us,
+        }
+        for agent_id in ("i-1", "i-2")
+        for pid in (1, 2, 3)
+        for ts_us in (1_000, 3_000 + pid, 3_500, 4_500, 5_500, 11_000)
+    ]
+    check(plains, rows, [4_000], use_numba=use_numba, waits=False)
+
+
 @given(many, worlds, cuts, randoms, st.integers(0, 10), st.booleans())
 def test_restored_engine_goes_on(  # noqa: PLR0917 (as @given names them)
     plains: list[Plain],

@@ -97,23 +97,26 @@ def test_panes_are_filled_alike(
 
     def run(make: Operations) -> tuple[Any, ...]:
         live = np.zeros((0, 4), np.int64)
-        table, over = np.full((size, 4), -1, np.int64), np.zeros(size, np.uint8)
+        table = np.full((size, 5), -1, np.int64)
         results: list[Any] = []
         for start, stop in pairwise((0, half, len(ts))):
             to_us = max(ts[stop - 1] if stop else 0, 0)
             first = np.searchsorted(live[:, 0], 2 << 32)
             parts = [[2, start, stop, first, len(live), to_us], [1, 0, start, 0, first, to_us]]
             left, used = np.empty((size, 4), np.int64), np.empty(size, np.int64)
-            found = np.empty(size, np.int64)
-            lines, above = make.count_in_panes(
+            found, early = np.empty((2 * len(ts), 2), np.int64), np.empty((size, 2), np.int64)
+            slots, flags = np.empty(len(ts), np.int32), np.empty((len(ts), 2), np.int64)
+            lines, rows, earlier = make.flag_in_panes(
                 *(masks, np.uint64(5), np.uint64(2), processes, keys, ts_us, values, valid),
-                *(np.array(parts), within_us, 2, MOST),
-                *(live, table, over, used, left, found),
+                *(np.array(parts), within_us, 2, MOST, live),
+                *(table, used, slots, flags, left, found, early),
             )
-            results += [lines, left[: max(lines, 0)], np.sort(found[:above])]
+            early = early[:earlier]
+            results += [lines, left[: max(lines, 0)], found[:rows]]
+            results += [early[np.lexsort(early.T)]]
             live = left[: max(lines, 0)]
             live = live[np.argsort(live[:, 0] >> 32, kind="stable")]
-        return *results, (table[:, 0] >= 0).sum(), over
+        return *results, (table[:, 0] >= 0).sum()
 
     both(run)
 
