@@ -6,16 +6,18 @@ between the same ends, the nearest in time.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rules.telemetry.event import Event, Process
 
-MAX_ENDS: Final = 16_384  # remembered, open or not; the oldest are forgotten
+MAX_ENDS: Final = 16_384  # of open connections, and of those that ended; the oldest are forgotten
 MAX_OWNERS: Final = 8  # of connections between the same ends
-KEEP_US: Final = 5_000_000  # after the end: facts about packets come a moment later
+KEEP_US: Final = 2_000_000  # after the end at least: facts about packets come a moment later
 
 Ends: TypeAlias = tuple[str, str, int, str, int]
 """Protocol, local address and port, remote address and port."""
@@ -29,6 +31,8 @@ class Owner:
     closed_us: int | None
     process: Process | None
     attribution: str
+    earlier: Owner | None = None
+    """Another one between the same ends, of those that are open or of those that are not."""
 
     @property
     def is_known(self) -> bool:
@@ -42,62 +46,85 @@ class Owner:
 
 
 class RecentConnections:
-    """Connections that are open or were until lately."""
+    """Connections that are open or were until lately.
+
+    Those that ended stand in two tables, of which the older one goes as a whole: thousands end each
+    second, and none of them should cost a look at its age.
+    """
 
     def __init__(self, *, limit: int = MAX_ENDS) -> None:
         self._limit = limit
-        self._owners: OrderedDict[Ends, list[Owner]] = OrderedDict()
-        self._ended: deque[tuple[int, Ends]] = deque()
+        self._open: OrderedDict[Ends, Owner] = OrderedDict()
+        self._ended: dict[Ends, Owner] = {}
+        self._ended_before: dict[Ends, Owner] = {}
+        self._turned_us = 0
+        self._latest_us = 0
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self._open) + len(self._ended) + len(self._ended_before)
 
     def note(self, event: Event) -> Ends | None:
         """Take a row of a connection; return its ends, None where the peer is not known."""
         ends = ends_of(event)
         if ends is None:
             return None
-        owners = self._owners.get(ends)
-        if owners is None:
-            owners = self._owners[ends] = []
-        grade = event.values["attribution"]
-        if event.values["state"] == "opened":
-            owners.append(Owner(event.ts_us, None, event.process, grade))
-            del owners[:-MAX_OWNERS]
-        else:
-            self._end(owners, ends, event)
-        if len(self._owners) > self._limit:
-            self._owners.popitem(last=False)
+        _, ts_us, process, values = event
+        grade = values["attribution"]
+        if values["state"] == "opened":
+            _put(self._open, ends, Owner(ts_us, None, process, grade))
+            if len(self._open) > self._limit:
+                self._open.popitem(last=False)
+            return ends
+        owner = self._open.pop(ends, None)
+        if owner is None:
+            owner = Owner(ts_us - values.get("duration_us", 0), None, None, grade)
+        elif owner.earlier is not None:
+            self._open[ends] = owner.earlier
+        owner.closed_us, owner.process, owner.attribution = ts_us, process, grade
+        owner.earlier = None
+        if len(self._ended) >= self._limit // 2:
+            self._turn(ts_us)
+        _put(self._ended, ends, owner)
+        self._latest_us = max(self._latest_us, ts_us)
         return ends
 
     def find(self, ends: Ends, ts_us: int) -> Owner | None:
         """Return whose the connection between these ends was at a moment."""
-        owners = self._owners.get(ends)
-        if owners is not None and len(owners) == 1:
-            return owners[0]
-        return min(owners, key=lambda owner: owner.distance_us(ts_us)) if owners else None
+        owners = list(self._all(ends))
+        if len(owners) < 2:  # noqa: PLR2004 (nothing to choose from)
+            return owners[0] if owners else None
+        return min(owners, key=lambda owner: owner.distance_us(ts_us))
 
     def forget(self, before_us: int) -> None:
         """Forget what ended long before a moment."""
-        while self._ended and self._ended[0][0] + KEEP_US < before_us:
-            closed_us, ends = self._ended.popleft()
-            owners = [owner for owner in self._owners.get(ends, ()) if owner.closed_us != closed_us]
-            if owners:
-                self._owners[ends] = owners
-            else:
-                self._owners.pop(ends, None)
+        if self._latest_us + KEEP_US < before_us:
+            self._ended, self._ended_before = {}, {}
+        elif self._turned_us + KEEP_US < before_us:
+            self._turn(before_us)
 
-    def _end(self, owners: list[Owner], ends: Ends, event: Event) -> None:
-        still_open = [owner for owner in owners if owner.closed_us is None]
-        if not still_open:
-            duration_us = event.values.get("duration_us", 0)
-            still_open = [Owner(event.ts_us - duration_us, None, None, "unknown")]
-            owners += still_open
-            del owners[:-MAX_OWNERS]
-        owner = still_open[-1]
-        owner.closed_us = event.ts_us
-        owner.process, owner.attribution = event.process, event.values["attribution"]
-        self._ended.append((event.ts_us, ends))
+    def _turn(self, ts_us: int) -> None:
+        self._ended, self._ended_before = {}, self._ended
+        self._turned_us = ts_us
+
+    def _all(self, ends: Ends) -> Iterator[Owner]:
+        """Yield the connections between these ends, those that are open first."""
+        for table in (self._open, self._ended, self._ended_before):
+            owner = table.get(ends)
+            while owner is not None:
+                yield owner
+                owner = owner.earlier
+
+
+def _put(table: dict[Ends, Owner], ends: Ends, owner: Owner) -> None:
+    """Put the latest before the others; of too many the earliest goes."""
+    owner.earlier = earlier = table.get(ends)
+    table[ends] = owner
+    for _ in range(MAX_OWNERS - 2):
+        if earlier is None:
+            return
+        earlier = earlier.earlier
+    if earlier is not None:
+        earlier.earlier = None
 
 
 def ends_of(event: Event) -> Ends | None:

@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agent.correlate.listeners import is_known
-from agent.correlate.recent_connections import Ends, RecentConnections, ends_of
+from agent.correlate.recent_connections import Ends, RecentConnections
 from agent.correlate.sides import Direction, Sides, events_of
 from agent.decode.facts import ConnectionSeen, Parties, ProtocolSeen
 
@@ -46,7 +46,7 @@ class TrafficJoin:
         self._recent = RecentConnections()
         self._waiting: dict[Ends, deque[_Waiting]] = {}
         self._deadlines: deque[tuple[int, Ends]] = deque()
-        self._held: deque[Event] = deque()
+        self._held: deque[tuple[Event, Ends | None]] = deque()
         self._protocols: OrderedDict[Ends, str] = OrderedDict()  # by client, then server
 
     def add(self, seen: TrafficSeen) -> list[Event]:
@@ -78,18 +78,18 @@ class TrafficJoin:
                 continue
             ends = self._recent.note(event)
             if event.values["state"] == "closed":
-                self._held.append(event)
+                self._held.append((event, ends))
             else:
                 passed.append(event)
-            if ends in self._waiting and is_known(event.process):
+            if self._waiting and ends in self._waiting and is_known(event.process):
                 passed += self._settle(ends)
         while len(self._held) > MAX_HELD:
-            passed.append(self._with_protocol(self._held.popleft()))
+            passed.append(self._with_protocol(*self._held.popleft()))
         return passed
 
     def flush(self) -> list[Event]:
         """Return everything that waits, for collection ends."""
-        held = [self._with_protocol(event) for event in self._held]
+        held = [self._with_protocol(event, ends) for event, ends in self._held]
         self._held.clear()
         return [*held, *self._give_up(None)]
 
@@ -153,22 +153,19 @@ class TrafficJoin:
 
     def _release(self, until_us: int) -> Iterator[Event]:
         """Yield ends before a moment: all packets before it have been told."""
-        while self._held and self._held[0].ts_us <= until_us:
-            yield self._with_protocol(self._held.popleft())
+        held = self._held
+        while held and held[0][0].ts_us <= until_us:
+            yield self._with_protocol(*held.popleft())
 
-    def _with_protocol(self, event: Event) -> Event:
-        name = self._protocol_of(event)
-        if name is not None and "app_protocol" not in event.values:
+    def _with_protocol(self, event: Event, ends: Ends | None) -> Event:
+        protocols = self._protocols
+        if ends is None or not protocols or "app_protocol" in event.values:
+            return event
+        protocol, address, port, peer, peer_port = ends
+        name = protocols.get(ends) or protocols.get((protocol, peer, peer_port, address, port))
+        if name is not None:
             event.values["app_protocol"] = name
         return event
-
-    def _protocol_of(self, event: Event) -> str | None:
-        ends = ends_of(event)
-        if ends is None:
-            return None
-        protocol, address, port, peer, peer_port = ends
-        name = self._protocols.get(ends)
-        return name or self._protocols.get((protocol, peer, peer_port, address, port))
 
 
 def _owned(events: Iterable[Event], owner: Owner) -> Iterator[Event]:

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.correlate.recent_connections import KEEP_US, Ends, RecentConnections
+from agent.correlate.recent_connections import KEEP_US, MAX_OWNERS, Ends, RecentConnections
 from rules.telemetry.event import Event, Process
 
 ENDS: Ends = ("tcp", "10.0.0.1", 40_000, "192.0.2.7", 443)
@@ -76,6 +76,28 @@ def test_ends_are_bounded() -> None:
 
     assert len(recent) == 1
     assert recent.find(ENDS, 100) is None
+
+
+def test_connections_between_the_same_ends_are_bounded() -> None:
+    recent = RecentConnections()
+    for moment in range(1, 20):
+        recent.note(row(moment, "opened", CURL))
+    assert pid_at(recent, 1) == 7
+    for moment in range(20, 40):
+        recent.note(row(moment, "closed", WGET, duration_us=1))
+
+    owners = [recent.find(ENDS, ts_us) for ts_us in range(1, 40)]
+    assert len({id(owner) for owner in owners}) <= 2 * MAX_OWNERS
+
+
+def test_many_that_ended_are_bounded() -> None:
+    recent = RecentConnections(limit=4)
+    for port in range(100):
+        recent.note(row(100 + port, "opened", CURL, local_port=port))
+        recent.note(row(100 + port, "closed", CURL, local_port=port))
+
+    assert len(recent) <= 4
+    assert recent.find((*ENDS[:2], 99, *ENDS[3:]), 199) is not None
 
 
 def test_row_without_a_peer_is_passed_over() -> None:
