@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from analyzer.errors import StoreError
 from analyzer.store.calls import StoreCalls
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 WRITES = "proctor_writes"
 """Execution option of connections that begin in order to write."""
+_FAULTS: Final = (DBAPIError, PoolTimeoutError, OSError, UnicodeEncodeError)
 _WRITER_LOCK = 0x70726F63746F72  # what writers of one PostgreSQL database wait for: "proctor"
 
 
@@ -66,7 +68,7 @@ class SqlStore(StoreCalls):
         try:
             async with self._engine.connect() as connection:
                 yield SqlRows(Session(connection))
-        except (DBAPIError, OSError) as error:
+        except _FAULTS as error:
             raise StoreError(f"cannot read the store: {_why(error)}") from error
 
     @asynccontextmanager
@@ -79,7 +81,7 @@ class SqlStore(StoreCalls):
                     async with connection.begin():
                         await _wait_for_writers(connection)
                         yield SqlRows(Session(connection))
-            except (DBAPIError, OSError) as error:
+            except _FAULTS as error:
                 raise StoreError(f"cannot write the store: {_why(error)}") from error
 
     async def close(self) -> None:
@@ -93,5 +95,9 @@ async def _wait_for_writers(connection: AsyncConnection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
 
 
-def _why(error: DBAPIError | OSError) -> object:
+def _why(error: Exception) -> object:
+    if isinstance(error, PoolTimeoutError):
+        return "its database does not answer; every connection waits for it"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object!r} is no text in UTF-8"
     return error.orig if isinstance(error, DBAPIError) else error
