@@ -21,7 +21,9 @@ _SAMPLES = 16  # heartbeats from which the clock offset is taken
 
 _MAX_INTERFACES = 100  # and addresses of one; agents send fewer
 
-_Text = Annotated[str, Meta(max_length=256)]
+# PostgreSQL has no text with a null character.
+_Text = Annotated[str, Meta(max_length=256, pattern=r"^[^\0]*$")]
+_Time = Annotated[int, Meta(ge=0, le=253_402_300_799_999_999)]  # to the end of the year 9999
 
 
 class StatedInterface(msgspec.Struct, frozen=True):
@@ -38,7 +40,7 @@ class Status(msgspec.Struct, frozen=True):
     agent_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     state: Literal["online", "offline"]
     boot_id: _Text = ""
-    now_us: int = 0
+    now_us: _Time = 0
     hostname: _Text = ""
     version: _Text = ""
     tags: dict[_Text, _Text] = {}
