@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from analyzer import assessments
 from analyzer.arns import Arns
 from analyzer.canonical.digests import BatchId
-from analyzer.errors import SegmentReadError, SnapshotError
+from analyzer.errors import AnalyzerError, SegmentReadError, SnapshotError
 from analyzer.ingest.receive import Stored
 from analyzer.ingest.segments import SegmentLog, read_segments, segments_of
 from analyzer.model import Run, RunState
@@ -121,12 +121,19 @@ class RunClock:
                 await asyncio.to_thread(self._recall_ended, run.id)
 
     async def tick(self, agents: Mapping[str, Agent]) -> None:
-        """Take up new runs and requests to stop, and move every run as far as it can go."""
+        """Take up new runs and requests to stop, and move every run as far as it can go.
+
+        Raises:
+            AnalyzerError: The disk or the database refuses a run for now; all were tried.
+        """
+        refused: AnalyzerError | None = None
         for run in await self._store.active_runs():
-            live = self._live.get(run.id) or await self._adopt(run)
-            if live is not None:
-                live.run = replace(live.run, stop=run.stop)
-                await self._advance(live, agents)
+            try:
+                await self._move_on(run, agents)
+            except AnalyzerError as error:  # the others go on
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def wanted(self) -> dict[str, list[dict[str, object]]]:
         """Return, for each agent of a run, the entries of its control message."""
@@ -136,6 +143,23 @@ class RunClock:
                 for agent_id in live.run.agents:
                     entries.setdefault(agent_id, []).append(_control_entry(live))
         return entries
+
+    async def _move_on(self, run: Run, agents: Mapping[str, Agent]) -> None:
+        live = self._live.get(run.id) or await self._adopt(run)
+        if live is None:
+            return
+        live.run = replace(live.run, stop=run.stop)
+        try:
+            await self._advance(live, agents)
+        except AnalyzerError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a run that cannot be judged ends alone)
+            _LOG.exception("run.evaluation_failed", extra={"run": run.id})
+            message = f"evaluation failed: {type(error).__name__}: {error}"
+            live.run = replace(live.run, message=message).entered(
+                RunState.ERROR, self._clock.now_us()
+            )
+            await self._end(live.run, RunState.ERROR)
 
     async def _adopt(self, run: Run) -> LiveRun | None:
         await self._records.take_up(run)
@@ -158,6 +182,9 @@ class RunClock:
 
     async def _advance(self, live: LiveRun, agents: Mapping[str, Agent]) -> None:
         before = live.run
+        if before.state.is_final:  # the store refused its end
+            await self._end(before, before.state)
+            return
         # In a thread: judging what is new may take longer than the event loop should wait.
         await asyncio.to_thread(live.seal)
         if before.state is RunState.CREATED:
@@ -239,13 +266,7 @@ class RunClock:
         now_us = self._clock.now_us()
         await self._records.save(live.run, now_us)
         hosts = self._records.hosts(live.run.id)
-        try:
-            done = await asyncio.to_thread(finished, live, agents, now_us, hosts=hosts)
-        except Exception as error:  # noqa: BLE001 (a run that cannot be judged ends alone)
-            _LOG.exception("run.evaluation_failed", extra={"run": live.run.id})
-            message = f"evaluation failed: {type(error).__name__}: {error}"
-            await self._end(replace(live.run, message=message), RunState.ERROR)
-            return
+        done = await asyncio.to_thread(finished, live, agents, now_us, hosts=hosts)
         folder = self._folder / done.run.id
         await asyncio.to_thread(keep, folder, done.judged, live.packages)
         await self._records.finish(done, live.packages)

@@ -18,6 +18,7 @@ from analyzer.replay.sources import stored_folder
 from analyzer.results.document import Result, from_json, to_json
 from analyzer.runs import clock as run_clock
 from analyzer.runs.clock import RunClock
+from analyzer.runs.live import LiveRun
 from analyzer.store import MemoryStore
 from rules.loader import load_packages
 from rules.outcome import MAX_GROUPS
@@ -377,3 +378,46 @@ async def test_verdict_that_the_store_refuses_is_made_again(
     assert stored.rules is not None
     again = replay_log(stored.log, stored.rules, workers=Workers(), max_groups=MAX_GROUPS)
     assert to_json(again) == await bench.store.result(run.id)
+
+
+async def test_run_that_cannot_be_written_holds_up_no_other(bench: Bench) -> None:
+    await bench.start()
+    await bench.give(batch(1, 1, 11, run=bench.run_id))
+    await bench.tick(at_s=3)
+    first = bench.run_id
+    bench.agents["i-2"] = agent("i-2")
+    await bench.start(id="0-Second00", name="second")
+    await bench.give(batch(1, 4, 15, agent_id="i-2", run=bench.run_id))
+    await bench.tick(at_s=5)
+    (bench.folder / bench.run_id / "rules.new").write_text("in the way")
+    with pytest.raises(JudgedError, match="cannot be written"):
+        await bench.tick(at_s=15)
+    judged = await bench.store.run(first)
+    assert judged is not None
+    assert judged.state is RunState.COMPLETED
+
+
+async def test_run_whose_telemetry_breaks_the_engine_ends_in_error(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(_: LiveRun) -> None:
+        raise ArithmeticError("too many")
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreError("database is locked")
+
+    await bench.start()
+    await bench.give(batch(1, 1, 3, telnet(2), run=bench.run_id))
+    await bench.tick(at_s=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveRun, "seal", break_off)
+        patch.setattr(bench.store, "save_run", refuse)
+        with pytest.raises(StoreError):
+            await bench.tick(at_s=5)
+    assert bench.run_clock.windows() == {}
+    run = await bench.tick(at_s=6)
+    assert (run.state, run.message) == (
+        RunState.ERROR,
+        "evaluation failed: ArithmeticError: too many",
+    )
+    assert [change.state for change in run.changes].count(RunState.ERROR) == 1
