@@ -64,7 +64,7 @@ def finished(
     interfaces = {agent_id: agent.interfaces for agent_id, agent in agents.items()}
     rows = finding_rows(run, result, live.packages, assessed, at_us=now_us, interfaces=interfaces)
     excluded = [
-        *(of_hosts(hosts) if hosts else ()),
+        *(of_hosts(hosts) if hosts or not run.agents else ()),
         *of_result(result, live.packages, silent=silent),
     ]
     return Finished(

@@ -318,6 +318,8 @@ async def test_run_stopped_before_it_collects_is_judged_by_nothing(site: Site) -
         run = await site.tick(run, at_s=at_s)
     assert run.state is RunState.COMPLETED_WITH_ERRORS
     assert (await site.desk.list_findings()).items == ()
+    (exclusion,) = (await site.desk.list_exclusions(run.arn)).items  # and nobody takes it for clean
+    assert exclusion.title == NO_INSTANCES
 
 
 async def test_canceled_run_has_no_findings(site: Site) -> None:
