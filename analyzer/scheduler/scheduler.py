@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
-from analyzer.errors import AnalyzerError, ScheduleError
+from analyzer.errors import AnalyzerError, ScheduleError, StoreError
 from analyzer.model import KEPT_OUTCOMES, ScheduleOutcome, ScheduleResult
 from analyzer.scheduler.desk import expression_of
 from analyzer.scheduler.due import GRACE_US, decide
@@ -106,6 +106,8 @@ class Scheduler:
             )
         try:
             run = await self._starter.start_run(schedule.template_arn, name=name)
+        except StoreError:  # it is tried again, and found by its name if it was started
+            raise
         except AnalyzerError as error:
             return ScheduleOutcome(due_us, now_us, ScheduleResult.FAILED, message=str(error))
         return ScheduleOutcome(due_us, now_us, ScheduleResult.STARTED, run.arn)

@@ -153,6 +153,19 @@ async def test_refusal_is_recorded_and_the_next_time_kept(scene: Scene) -> None:
     assert kept.next_us == 2 * HOUR_US
 
 
+async def test_run_that_the_store_refuses_is_started_later(scene: Scene) -> None:
+    """A database that is away for a moment costs no run."""
+    await scene.create()
+    scene.runs.error = StoreError("cannot write the store: connection is closed")
+    with pytest.raises(StoreError):
+        await scene.tick(hours=1)
+    scene.runs.error = None
+    kept = await scene.tick(hours=1.1)
+    assert [(each.due_us, each.result) for each in kept.outcomes] == [
+        (HOUR_US, ScheduleResult.STARTED)
+    ]
+
+
 async def test_schedule_without_a_time_to_come_rests(scene: Scene) -> None:
     await scene.create(at="cron(0 1 1 1 ? 1970)")
     kept = await scene.tick(hours=1)
