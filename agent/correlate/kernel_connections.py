@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.sensors.socket_rows import ClosedSocket, SocketRow
     from rules.telemetry.event import Event, Process
 
-GRACE_US: Final = 500_000  # an end waits so long for the notice that brings its bytes
+GRACE_US: Final = 750_000  # an end waits so long for the notice that brings its bytes
 LONGEST_GRACE_US: Final = 5_000_000  # and so long while notices pile up
 MAX_OPENING: Final = 8_192  # attempts under way; the oldest are forgotten, and their process
 MAX_REMEMBERED: Final = 8_192  # of each kind of memory of what was told

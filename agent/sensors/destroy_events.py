@@ -29,7 +29,7 @@ _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
 
-QUEUE_BYTES: Final = 4 << 20  # asked for; without CAP_NET_ADMIN the kernel caps it at rmem_max
+QUEUE_BYTES: Final = 8 << 20  # asked for; without CAP_NET_ADMIN the kernel caps it at rmem_max
 DRAIN_LIMIT: Final = 2_000  # events of one drain: about 10 ms of work
 
 _INET_DIAG_INFO: Final = 2

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.errors import NetlinkError
 from agent.sensors.destroy_events import DRAIN_LIMIT
+from agent.sensors.pace import TICK_S, at_tick
 
 if TYPE_CHECKING:
     from agent.sensors.socket_rows import ClosedSocket
@@ -24,7 +25,7 @@ RETRY_S: Final = 10.0  # until a subscription that the kernel refused is tried a
 _PEAK_PER_S: Final = 30_000  # ends that the queue must hold between two reads
 _EVENT_BYTES: Final = 1_280  # of the queue, for each end
 _PAUSE_BOUNDS_S: Final = (0.02, 0.1)
-PATIENT_PAUSE_S: Final = 0.25  # where only bytes are awaited, and the queue is large
+_CALM_ENDS: Final = 500  # of one read at most, for the next one to wait for a tick
 
 
 class Subscription(Protocol):
@@ -54,6 +55,7 @@ class EndedSockets:
         self._events: Subscription | None = None
         self._pause_s = _PAUSE_BOUNDS_S[0]
         self._next_read_s = 0.0
+        self._is_patient = False
         self._retry_s = 0.0
         self._lost_before = 0
         self.seen = 0
@@ -85,7 +87,7 @@ class EndedSockets:
         """Return until when to wait, and for which descriptor, if there is nothing else before."""
         if self._events is None:
             return due_s, None
-        if self._clock.monotonic_s() < self._next_read_s:
+        if self._is_patient or self._clock.monotonic_s() < self._next_read_s:
             # Right after a read nothing is waited for: ends gather, and cost one read together.
             return min(due_s, self._next_read_s), None
         return due_s, self._events.fileno()
@@ -94,8 +96,8 @@ class EndedSockets:
         """Return the sockets that were destroyed since the last read.
 
         Args:
-            is_patient: Whether the next ones may wait longer than they should where nobody else
-                tells them.
+            is_patient: Whether only bytes are awaited, since somebody else tells of ends: then they
+                wait for a tick, as long as they are few and the queue is large.
         """
         if self._events is None:
             return []
@@ -106,10 +108,13 @@ class EndedSockets:
             self.close()
             return []
         self.seen += len(ended)
-        if ended and len(ended) < DRAIN_LIMIT:
-            is_large = self._pause_s == _PAUSE_BOUNDS_S[1]
-            pause_s = PATIENT_PAUSE_S if is_patient and is_large else self._pause_s
-            self._next_read_s = self._clock.monotonic_s() + pause_s
+        is_large = self._pause_s == _PAUSE_BOUNDS_S[1]
+        self._is_patient = is_patient and is_large and len(ended) < _CALM_ENDS
+        now_s = self._clock.monotonic_s()
+        if self._is_patient:
+            self._next_read_s = at_tick(now_s + TICK_S)
+        elif ended and len(ended) < DRAIN_LIMIT:
+            self._next_read_s = now_s + self._pause_s
         return ended
 
     def close(self) -> None:

@@ -1,11 +1,16 @@
 """Pace: how often a poll may run, so that what it costs stays a small share of one core.
 
-In: what each poll took and whether anything has changed. Out: when the next one is due.
+In: what each poll took and whether anything has changed. Out: when the next one is due. What can
+wait a little is due at common ticks, so that all of it takes one wake-up.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
+
+TICK_S: Final = 0.5  # between the moments at which what can wait is done
+_EARLY_S: Final = 0.1  # before its moment something may be done, so that it needs no tick more
 
 CPU_SHARE: Final = 0.002  # of one core, for each kind of poll
 _SMOOTHING: Final = 0.5  # one expensive poll must not silence a sensor for long
@@ -40,3 +45,10 @@ class Pace:
         self._last_s = now_s
         if is_usual:
             self._cost_s += _SMOOTHING * (cost_s - self._cost_s)
+
+
+def at_tick(due_s: float) -> float:
+    """Return the tick at which to do what is due at a moment, at most ``_EARLY_S`` before it."""
+    if not math.isfinite(due_s):
+        return due_s  # at once, or never
+    return math.ceil((due_s - _EARLY_S) / TICK_S) * TICK_S

@@ -19,7 +19,7 @@ from agent.sensors.perf_ring import order_memory
 
 BLOCK_BYTES: Final = 131_072  # holds the largest packet that a network card hands over
 BLOCKS: Final = 16
-RETIRE_MS: Final = 200  # a block with packets is handed over after this, full or not
+RETIRE_MS: Final = 500  # a block with packets is handed over after this, full or not
 
 _SOL_PACKET: Final = 263
 _RX_RING, _STATISTICS, _VERSION = 5, 6, 10

@@ -14,6 +14,7 @@ from agent.decode.packet import Link
 from agent.decode.traffic import Traffic
 from agent.sensors.local_networks import networks_of, read_addresses
 from agent.sensors.observations import Observation, TrafficSeen
+from agent.sensors.pace import at_tick
 from agent.sensors.packet_capture import Capture, KernelCapture
 from agent.sensors.packet_socket import RETIRE_MS
 from agent.sensors.sensor import Capability, Loss, State, Stats, Tools, Wake, Watch
@@ -21,7 +22,7 @@ from agent.sensors.sensor import Capability, Loss, State, Stats, Tools, Wake, Wa
 if TYPE_CHECKING:
     from agent.sensors.local_networks import Network
 
-TICK_S: Final = 1.0  # between looks when no packet comes: hellos wait for answers
+LOOK_S: Final = 1.0  # between looks when no packet comes: hellos wait for answers
 ADDRESSES_S: Final = 10.0  # between looks at the host's addresses
 MAX_FLOWS: Final = 8_192  # of which something is still to be read, 1 KB each and up to 16 KB more
 LAG_US: Final = RETIRE_MS * 1_000 + 100_000  # packets of the last moments may still be on the way
@@ -92,7 +93,7 @@ class PacketSensor:
             self._traffic.add(packet, Link.RAW, ts_us)
         if self._seen == before and now_s < self._tick_due_s:
             return []
-        self._tick_due_s = now_s + TICK_S
+        self._tick_due_s = at_tick(now_s + LOOK_S)
         self._dropped = self._capture.count_drops()
         self._traffic.pass_time(now_us - LAG_US)
         return [TrafficSeen(now_us - LAG_US, self.name, self._traffic.drain(), self._local)]

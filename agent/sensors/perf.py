@@ -12,6 +12,7 @@ from typing import Final
 
 from agent.errors import DecodeError, PerfError
 from agent.sensors.observations import KernelChanges, Observation
+from agent.sensors.pace import at_tick
 from agent.sensors.perf_changes import read_changes
 from agent.sensors.perf_processes import Facts, KernelProcesses
 from agent.sensors.perf_rings import KernelRings, OpenRings
@@ -103,7 +104,7 @@ class PerfSensor:
         """
         if self._stream is None or self._processes is None:
             return []
-        self._due_s = self._clock.monotonic_s() + DRAIN_S
+        self._due_s = at_tick(self._clock.monotonic_s() + DRAIN_S)
         records, until_us, offset_us, is_lossy = self._stream.read()
         self._seen += len(records)
         self._processes.begin(records, is_lossy=is_lossy)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.sensors.observations import ConnectionsSeen, ListenersSeen, owner_key
-from agent.sensors.pace import CPU_SHARE, Pace
+from agent.sensors.pace import CPU_SHARE, Pace, at_tick
 from agent.sensors.socket_rows import (
     CONNECTION_STATES,
     SocketRow,
@@ -68,7 +68,7 @@ class ListenerPoll:
     @property
     def due_s(self) -> float:
         """Return the monotonic moment of the next poll."""
-        return self._pace.due_s(is_changed=True)
+        return at_tick(self._pace.due_s(is_changed=True))
 
     def poll(self) -> list[ListenersSeen | ConnectionsSeen]:
         """Poll both protocols."""
@@ -144,7 +144,7 @@ class ConnectionPoll:
 
     def due_s(self, *, is_changed: bool) -> float:
         """Return the monotonic moment of the next poll."""
-        return self._pace.due_s(is_changed=is_changed)
+        return at_tick(self._pace.due_s(is_changed=is_changed))
 
     def poll(self, *, ends_are_told: bool) -> ConnectionsSeen:
         """Poll every connection; TIME_WAIT only where ends are not told anyway."""

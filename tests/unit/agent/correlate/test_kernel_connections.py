@@ -160,7 +160,7 @@ def test_end_without_a_notice_is_told_after_a_while(host: Host) -> None:
     host.hear(told(2, side.connect(1.5), side.connected(1.6)), told(3, side.gone(2.5)))
 
     assert host.hear(told(2.9)) == []
-    (event,) = host.hear(told(3.1))
+    (event,) = host.hear(told(3.3))
     assert columns([event], "ts_us", "state", "bytes_sent") == [(2_500_000, "closed", None)]
     assert host.hear(closed(9, end(CLIENT, REMOTE, cookie=5))) == []  # held until then
 

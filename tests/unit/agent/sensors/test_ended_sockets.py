@@ -49,18 +49,21 @@ def test_after_a_read_ends_gather(
     assert ended.wait(5.0) == (5.0, subscription.fileno())
 
 
-@pytest.mark.parametrize(("queue_bytes", "pause_s"), [(8 << 20, 0.25), (64 << 10, 0.02)])
-def test_a_large_queue_lets_the_patient_wait_longer(
-    queue_bytes: int,
+@pytest.mark.parametrize(
+    ("queue", "ends", "pause_s"),
+    [(8 << 20, 1, 0.5), (8 << 20, 501, 0.1), (64 << 10, 1, 0.02)],
+)
+def test_the_patient_wait_for_a_tick_where_ends_are_few_and_the_queue_is_large(
+    queue: int,
+    ends: int,
     pause_s: float,
     subscription: ScriptedSubscription,
-    clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ended_sockets, "_queue_bytes", lambda _: queue_bytes)
-    ended = EndedSockets(lambda: subscription, clock)
+    monkeypatch.setattr(ended_sockets, "_queue_bytes", lambda _: queue)
+    ended = EndedSockets(lambda: subscription, ManualClock())
     ended.connect()
-    subscription.waiting = [end(WEB, PEER, cookie=1)]
+    subscription.waiting = [end(WEB, PEER, cookie=1)] * ends
     ended.read(is_patient=True)
 
     assert ended.wait(5.0) == (pause_s, None)

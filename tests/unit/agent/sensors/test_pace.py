@@ -1,6 +1,6 @@
 import pytest
 
-from agent.sensors.pace import Pace
+from agent.sensors.pace import TICK_S, Pace, at_tick
 
 
 def spent(*costs_s: float) -> Pace:
@@ -37,3 +37,14 @@ def test_unusual_cost_does_not_count() -> None:
     pace.spend(100, 20, is_usual=False)
 
     assert pace.due_s(is_changed=True) == 101
+
+
+@pytest.mark.parametrize(
+    ("due_s", "tick_s"), [(0.0, 0.0), (0.3, 0.5), (0.5, 0.5), (0.59, 0.5), (0.61, 1.0), (100, 100)]
+)
+def test_what_can_wait_is_done_at_a_tick(due_s: float, tick_s: float) -> None:
+    assert at_tick(due_s) == tick_s
+
+
+def test_what_is_due_an_interval_after_a_late_tick_skips_none() -> None:
+    assert at_tick(100.04 + TICK_S) == 100 + TICK_S
