@@ -10,6 +10,8 @@ PEERS_STAMP := $(VENV)/.installed-peers
 EVENTS ?= 1M
 SECONDS ?= 30
 ALONE := not integration and not e2e
+# Real kernels and services on a busy machine: a failed test runs again, and the summary names it.
+AGAIN := --reruns 2 -r aR
 PACKAGES := agent analyzer rules
 CODE := $(wildcard $(PACKAGES) benchmarks tests)
 
@@ -28,11 +30,13 @@ test: $(STAMP) ## Fast tests: unit, property, contract; no service, no network
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "$(ALONE)"
 
 test-all: $(STAMP) ## All tests: those of make test with the coverage floors, then with real services
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "$(ALONE)" --cov
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "$(ALONE)" --cov $(AGAIN)
 	@echo "rules/ and agent/spool.py have a floor of their own:"
 	@$(BIN)/python -m coverage report --include='rules/*,agent/spool*' --fail-under=100
-	@echo "With real services and whole processes, one after another:"
-	@$(BIN)/python -m pytest -q -m "not ($(ALONE))"
+	@echo "With the kernel and real services, one after another:"
+	@$(BIN)/python -m pytest -q -m integration --durations=10 $(AGAIN)
+	@echo "Whole processes, two files at a time, as they mostly wait:"
+	@$(BIN)/python -m pytest -q -m e2e -n 2 --dist loadfile --durations=10 $(AGAIN)
 
 lint: $(STAMP) ## Style, formatting, import layers, spelling, rule files
 	@$(BIN)/ruff check

@@ -46,6 +46,13 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why a test had to run again: what depends on luck is a defect, of test or program."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"{report.nodeid} ran again, as it failed first", "-")
+        terminalreporter.line(report.longreprtext)
+
+
 @pytest.fixture(scope="session")
 def service() -> Callable[[str], Path]:
     """Return a function that gives a program's path, and skips the test where it is missing."""
