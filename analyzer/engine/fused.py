@@ -5,13 +5,14 @@ In: slices. Out: outcomes, equal to what ``rules.reference`` says of their rows.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from analyzer.engine.machine import Machine
 from analyzer.engine.operations import operations
-from analyzer.engine.protocol import PROVISIONAL_SHARE, Budget
+from analyzer.engine.protocol import PROVISIONAL_SHARE, Budget, Effort
 from analyzer.engine.snapshot import FORMAT, packed, unpacked
 from analyzer.engine.waiting import Waiting
 from analyzer.errors import SnapshotError
@@ -47,6 +48,7 @@ class FusedEngine:
         *,
         clock: Clock = _SYSTEM_CLOCK,
         provisional_share: float = PROVISIONAL_SHARE,
+        effort: Effort = time.thread_time,
         dictionary: Dictionary | None = None,
         use_numba: bool = True,
     ) -> None:
@@ -54,8 +56,9 @@ class FusedEngine:
 
         Args:
             rules: Their ids are unique.
-            clock: Measures what provisional outcomes cost.
-            provisional_share: The share of the time that they may take.
+            clock: Shows the time that provisional outcomes have a share of.
+            provisional_share: How much of it they may take.
+            effort: Measures what they cost.
             dictionary: What the ids in slices mean; None = the one of the first slice.
             use_numba: Whether loops are compiled; the results are the same.
         """
@@ -66,7 +69,7 @@ class FusedEngine:
         self._hosts: dict[str, int] = {}
         self._known: dict[tuple[int, str], Outcome] = {}
         self._outdated: dict[tuple[int, str], None] = {}  # in the order in which rows came
-        self._budget = Budget(clock, provisional_share)
+        self._budget = Budget(clock, provisional_share, effort=effort)
         self._use_numba = use_numba
         self._waiting = Waiting()
         self._machine = None if dictionary is None else self._made(dictionary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rules.outcome import MAX_GROUPS
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 PROVISIONAL_SHARE: Final = 0.05  # of one core, for findings that are not final
 _BURST_S: Final = 0.25  # what a long silence may save up
+
+Effort = Callable[[], float]
+"""Returns the time that a processor has spent on this thread, seconds."""
 
 
 class Engine(Protocol):
@@ -39,15 +44,19 @@ class Engine(Protocol):
 class Budget:
     """Lets work go on while it has taken no more than its share of the time.
 
-    One piece of work may overdraw it; then nothing is done until that is made up for.
+    What counts is the processor's time and not what passes: on a busy machine work takes longer
+    and yet costs no more. One piece of work may overdraw it; then nothing is done until that is
+    made up for.
     """
 
-    def __init__(self, clock: Clock, share: float) -> None:
-        """Grant a share of the time that ``clock`` shows."""
+    def __init__(self, clock: Clock, share: float, *, effort: Effort = time.thread_time) -> None:
+        """Grant a share of the time that ``clock`` shows; work is measured by ``effort``."""
         self._clock = clock
         self._share = share
+        self._effort = effort
         self._saved_s = _BURST_S
         self._at_s = clock.monotonic_s()
+        self._begin_s = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -58,11 +67,9 @@ class Budget:
         return self._saved_s > 0
 
     def __enter__(self) -> None:
-        """Begin a piece of work."""
-        self._at_s = self._clock.monotonic_s()
+        """Begin a piece of work, which this thread does from its begin to its end."""
+        self._begin_s = self._effort()
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        now_s = self._clock.monotonic_s()
-        self._saved_s -= now_s - self._at_s
-        self._at_s = now_s
+        self._saved_s -= self._effort() - self._begin_s

@@ -5,10 +5,11 @@ In: slices. Out: outcomes; exact, and slow where there are many rows. Others are
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from analyzer.engine.protocol import PROVISIONAL_SHARE, Budget
+from analyzer.engine.protocol import PROVISIONAL_SHARE, Budget, Effort
 from rules.outcome import MAX_GROUPS
 from rules.reference import judge, matches
 from rules.telemetry.clock import SystemClock
@@ -36,20 +37,22 @@ class ReferenceEngine:
         *,
         clock: Clock = _SYSTEM_CLOCK,
         provisional_share: float = PROVISIONAL_SHARE,
+        effort: Effort = time.thread_time,
     ) -> None:
         """Judge by ``rules``.
 
         Args:
             rules: Their ids are unique.
-            clock: Measures what provisional outcomes cost.
-            provisional_share: The share of the time that they may take.
+            clock: Shows the time that provisional outcomes have a share of.
+            provisional_share: How much of it they may take.
+            effort: Measures what they cost.
         """
         self._rules = sorted(rules, key=lambda rule: rule.id)
         self._selectors: dict[str, list[tuple[int, list[Selector]]]] = _by_kind(self._rules)
         self._rows: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
         self._known: dict[tuple[int, str], Outcome] = {}
         self._outdated: dict[tuple[int, str], None] = {}  # in the order in which rows came
-        self._budget = Budget(clock, provisional_share)
+        self._budget = Budget(clock, provisional_share, effort=effort)
 
     def feed(self, piece: Slice) -> None:
         """Take the next slice of a host; rows that no rule selects are not kept."""

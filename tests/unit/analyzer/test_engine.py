@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
@@ -94,28 +94,33 @@ def test_provisional_outcomes_show_what_has_rows(ledger: Ledger) -> None:
     assert counts(engine.provisional(ledger, ["i-2"])) == {("b", "i-2"): [2]}
 
 
-@dataclass
-class WorkingClock(ManualClock):
-    """A clock by which each reading takes a while, as judging many rows does."""
-
-    step_s: float = 0.0
-
-    def monotonic_s(self) -> float:
-        self.advance(self.step_s)
-        return super().monotonic_s()
-
-
 def test_provisional_outcomes_cost_no_more_than_their_share(ledger: Ledger) -> None:
-    clock = WorkingClock()
-    engine = ReferenceEngine([rule()], clock=clock, provisional_share=0.1)
+    clock = ManualClock()
+    spent_s = count(0.0, 0.2)  # each judgement costs that much, and 0.25 s are saved up
+    engine = ReferenceEngine(
+        [rule()], clock=clock, provisional_share=0.1, effort=lambda: next(spent_s)
+    )
     agents = [f"i-{number}" for number in range(4)]
     for agent_id in agents:
         engine.feed(piece(row(1), agent_id=agent_id))
-    clock.step_s = 0.2  # each judgement costs that much, and 0.25 s are saved up
     assert len(engine.provisional(ledger, agents)) == 2
     assert len(engine.provisional(ledger, agents)) == 2
-    clock.step_s = 0.0
     clock.advance(10)
+    assert len(engine.provisional(ledger, agents)) == 4
+
+
+def test_time_that_passes_while_others_work_costs_nothing(ledger: Ledger) -> None:
+    """As on a busy machine: judging takes long and needs little."""
+    clock = ManualClock()
+
+    def effort() -> float:
+        clock.advance(100)
+        return 0.0
+
+    engine = ReferenceEngine([rule()], clock=clock, provisional_share=0.0, effort=effort)
+    agents = [f"i-{number}" for number in range(4)]
+    for agent_id in agents:
+        engine.feed(piece(row(1), agent_id=agent_id))
     assert len(engine.provisional(ledger, agents)) == 4
 
 
