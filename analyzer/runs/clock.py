@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from rules.telemetry import Clock
 
 _LOG = logging.getLogger(__name__)
-_PROGRESS_US = 1_000_000  # how often progress is written
+_PROGRESS_US = (
+    500_000  # between writes of progress; what comes after a quiet time is written at once
+)
 _START_SLACK_US = 60_000_000  # how long a run that begins may take until its interval is known
 _MAX_RUN_US = 86_400_000_000  # an agent refuses a longer interval
 _RECALL_US = 86_400_000_000  # batches of runs that ended within this may still come again
@@ -241,9 +243,10 @@ class RunClock:
         now_us = self._clock.now_us()
         saved_us = self._progress_us.get(live.run.id, 0)
         if live.timeline is not None and now_us - saved_us >= _PROGRESS_US:
-            self._progress_us[live.run.id] = now_us
             progress = await asyncio.to_thread(live.progress, rejected=self._acceptor.refused)
-            live.run = replace(live.run, progress=progress)
+            if progress != live.run.progress:
+                self._progress_us[live.run.id] = now_us
+                live.run = replace(live.run, progress=progress)
         await self._records.save(live.run, now_us)
 
     async def _save_snapshot(self, live: LiveRun) -> None:

@@ -22,6 +22,7 @@ from analyzer.ingest.mqtt import BrokerAddress, Message, MqttLink
 from analyzer.ingest.receive import Receiver
 from analyzer.runs.clock import RunClock
 from analyzer.runs.heartbeat import Offsets, agent_of, parse_status
+from analyzer.server.pace import Pace
 from rules.telemetry import topics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from analyzer.assessments import Limits
+    from analyzer.ingest.receive import Stored
     from analyzer.model import Agent
     from analyzer.store import Store
     from rules.loader import Package
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _MAX_LOGGED = 1_000  # different problems that are told apart; a flood of them is not logged
-TICK_S = 0.5  # how often runs are moved on
 _CLIENT_ID = "proctor-analyzer"  # its session at the broker keeps what comes while it is away
 
 
@@ -62,6 +63,7 @@ class Server:
         self._offsets = Offsets()
         self._control: dict[str, bytes] = {}
         self._logged: set[str] = set()
+        self._pace = Pace()
         filters = (topics.TELEMETRY_FILTER, topics.STATUS_FILTER)
         self.link = MqttLink(broker, client_id=_CLIENT_ID, filters=filters, rng=rng)
         acceptor = Acceptor()
@@ -82,7 +84,7 @@ class Server:
             clock=clock,
             windows=self.run_clock.windows,
             log_of=self.run_clock.log_of,
-            on_stored=self.run_clock.on_stored,
+            on_stored=self._take,
             acknowledge=self._acknowledge,
         )
 
@@ -96,8 +98,13 @@ class Server:
             group.create_task(self._keep_time(), name="server.run_clock")
             group.create_task(self.link.run(self._handle), name="server.link")
 
+    def _take(self, stored: Stored) -> None:
+        self.run_clock.on_stored(stored)
+        self._pace.hurry()
+
     async def _keep_time(self) -> None:
         while True:
+            begin_s = self._clock.monotonic_s()
             try:
                 await self.run_clock.tick(self._agents)
                 self._send_control()
@@ -105,7 +112,7 @@ class Server:
             except AnalyzerError as error:
                 # The disk or the database refuses for now; the next tick tries again.
                 self._log_once("server.tick_failed", "run clock", error)
-            await asyncio.sleep(TICK_S)
+            await self._pace.rest(worked_s=self._clock.monotonic_s() - begin_s)
 
     async def _handle(self, message: Message) -> None:
         agent_id = topics.parse_status(message.topic)

@@ -178,6 +178,17 @@ async def test_progress_shows_provisional_findings(bench: Bench) -> None:
     assert (run.progress.events, run.progress.findings) == (1, {"Medium": 1})
 
 
+async def test_progress_shows_the_first_of_a_quiet_time_at_once(bench: Bench) -> None:
+    """A tick that found nothing new does not put off what comes right behind it."""
+    await bench.start()
+    await bench.give(batch(1, 1, 3, run=bench.run_id))
+    await bench.tick(at_s=3)
+    await bench.tick(at_s=4.9)
+    await bench.give(batch(2, 3, 5, telnet(4.8), run=bench.run_id))
+    run = await bench.tick(at_s=5)
+    assert run.progress.findings == {"Medium": 1}
+
+
 async def test_restart_at_any_point_gives_the_same_result(bench: Bench, tmp_path: Path) -> None:
     await collect(bench)
     undisturbed = await bench.result()
