@@ -116,11 +116,12 @@ class RunClock:
         that none is refused and none is taken twice.
         """
         since_us = self._started_us - _RECALL_US
-        for run in await self._store.runs():
-            if not run.state.is_final:
-                await self._adopt(run)
-            elif (run.to_us or run.created_us) >= since_us:
-                await asyncio.to_thread(self._recall_ended, run.id)
+        for run in await self._store.active_runs():
+            await self._adopt(run)
+        async with self._store.reading() as rows:
+            ended = await rows.runs.ended_since(since_us)
+        for run_id in ended:
+            await asyncio.to_thread(self._recall_ended, run_id)
 
     async def tick(self, agents: Mapping[str, Agent]) -> None:
         """Take up new runs and requests to stop, and move every run as far as it can go.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from analyzer.assessments import Assessments, identity_of
 from analyzer.errors import AssessmentError
 from analyzer.ingest.segments import segments_of
-from analyzer.model import JUDGED, RunFilter
 from analyzer.replay.judged import read_rules
 from analyzer.results.document import Result, from_json
 from analyzer.words import listed
@@ -18,7 +17,7 @@ from rules.loader import load_packages
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from analyzer.data_folder import DataFolder
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from rules.loader import Package
     from rules.telemetry import Clock
 
-_PAGE = 100  # runs that are read at once
+_NAMED = 4  # runs that are looked at where one was named wrongly; one less is shown
 
 
 class RunDesk:
@@ -61,43 +60,31 @@ class RunDesk:
         Raises:
             AssessmentError: There is none, or more than one.
         """
-        runs = await self._store.runs()
-        found = runs[:1] if name == "last" else [run for run in runs if run.id.startswith(name)]
+        found = await self._newest(1) if name == "last" else await self._newest(_NAMED, name)
         if len(found) == 1:
             return found[0]
-        if not runs:
+        known = found or await self._newest(_NAMED)
+        if not known:
             raise AssessmentError(
                 f"there is no run yet; 'proctor runs start --data {self._folder.path}' starts one"
             )
         what = "is the start of several ids" if found else "is no run"
-        known = listed([run.id for run in found or runs])
+        more = " and others" if len(known) == _NAMED else ""
+        shown = ", ".join(run.id for run in known[: _NAMED - 1])
         raise AssessmentError(
-            f"{name!r} {what}; there are: {known}; 'proctor runs list' shows every run"
+            f"{name!r} {what}; there are: {shown}{more}; 'proctor runs list' shows every run"
         )
+
+    async def _newest(self, limit: int, id_start: str = "") -> list[Run]:
+        if not id_start.isascii():  # ids are; a database would refuse half a character
+            return []
+        async with self._store.reading() as rows:
+            return await rows.runs.newest(id_start=id_start, limit=limit)
 
     async def before(self, run: Run) -> Run | None:
         """Return the newest ended run before this one that it can be compared with, or None."""
-        async for earlier in self._like(run):
-            if (earlier.created_us, earlier.id) < (run.created_us, run.id):
-                return earlier
-        return None
-
-    async def _like(self, run: Run) -> AsyncIterator[Run]:
-        """Yield judged runs of its template, or of none and its packages, newest first."""
-        if not run.template_arn:
-            for other in await self._store.runs():
-                if other.state in JUDGED and other.packages == run.packages:
-                    yield other
-            return
-        what = RunFilter(template_arns=(run.template_arn,), states=JUDGED)
-        after = None
-        while True:
-            async with self._store.reading() as rows:
-                placed = await rows.runs.page(what, after=after, limit=_PAGE)
-            for after, other in placed:  # noqa: B007 (the last position leads on)
-                yield other
-            if len(placed) < _PAGE:
-                return
+        async with self._store.reading() as rows:
+            return await rows.runs.judged_before(run)
 
     async def previous(self, run: Run) -> Run:
         """Return the run that ``before`` finds.

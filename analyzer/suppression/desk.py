@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from analyzer.model import JUDGED, Resolution, Suppression
+from analyzer.model import Resolution, Suppression
 from analyzer.suppression.making import resolve, suppress
 from analyzer.suppression.matching import FindingSubject, matches
 from analyzer.suppression.review import Review, review
@@ -47,11 +47,9 @@ class SuppressionDesk:
         suppressions, now_us = await self.suppressions(), self._clock.now_us()
         if not any(each.is_active(now_us) for each in suppressions):
             return review(suppressions, [], now_us=now_us)  # nothing to look for
-        newest = {}
-        for run in reversed(await self._store.runs()):
-            if run.state in JUDGED:
-                newest[run.template_arn, run.packages] = run
-        findings = [row for run in newest.values() for row in await self._store.findings(run.id)]
+        async with self._store.reading() as rows:
+            newest = await rows.runs.newest_judged()
+        findings = [row for run in newest for row in await self._store.findings(run.id)]
         subjects = [
             msgspec.json.decode(row.body, type=FindingSubject) for row in findings if row.body
         ]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from analyzer.errors import StoreError
+from analyzer.model import JUDGED
 from analyzer.store.memory.matching import passes_agent, passes_run
 from analyzer.store.memory.state import State, newest
 
@@ -51,6 +52,35 @@ class MemoryRuns:
         """Return every run, newest first."""
         rows = sorted(self._state.runs.values(), key=lambda row: (-row[1].created_us, -row[0]))
         return [run for _, run in rows]
+
+    async def newest(self, *, id_start: str = "", limit: int) -> list[Run]:
+        """Return up to ``limit`` runs whose ids start so, newest first."""
+        return [run for run in await self.all() if run.id.startswith(id_start)][:limit]
+
+    async def judged_before(self, run: Run) -> Run | None:
+        """Return the newest judged run before this one that is comparable with it, or None."""
+        for other in await self.all():
+            is_before = (other.created_us, other.id) < (run.created_us, run.id)
+            if is_before and other.state in JUDGED and _are_alike(other, run):
+                return other
+        return None
+
+    async def newest_judged(self) -> list[Run]:
+        """Return the newest judged run of each template and packages, oldest first."""
+        found: dict[tuple[str, tuple[str, ...]], Run] = {}
+        for run in await self.all():
+            if run.state in JUDGED:
+                found.setdefault((run.template_arn, run.packages), run)
+        return list(reversed(found.values()))
+
+    async def ended_since(self, since_us: int) -> list[str]:
+        """Return ids of ended runs whose interval reaches a moment, or that were made since."""
+        return [
+            run.id
+            for run in await self.all()
+            if run.state.is_final
+            and (run.created_us if run.to_us is None else run.to_us) >= since_us
+        ]
 
     async def active(self, *, within: str = "") -> list[Run]:
         """Return the runs that have not ended, newest first; those in a target or template."""
@@ -119,3 +149,9 @@ class MemoryRuns:
     async def result(self, run_id: str) -> bytes | None:
         """Return the result document of an ended run."""
         return self._state.results.get(run_id)
+
+
+def _are_alike(other: Run, run: Run) -> bool:
+    if run.template_arn:
+        return other.template_arn == run.template_arn
+    return other.packages == run.packages

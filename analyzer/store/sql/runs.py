@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from analyzer.errors import StoreError
-from analyzer.model import HealthCode, Progress, Run, RunAgent, RunState, StateChange, Tag
+from analyzer.model import JUDGED, HealthCode, Progress, Run, RunAgent, RunState, StateChange, Tag
 from analyzer.model.runs import MessageCount
 from analyzer.store import schema
 from analyzer.store.sql.session import Session, from_json, older, to_json, within
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _runs, _agents, _results = schema.runs, schema.run_agents, schema.results
 # The states are named, and not those that are excluded, so that the index on them serves.
 _IS_ACTIVE = _runs.c.state.in_([state.value for state in RunState if not state.is_final])
+_HAS_ENDED = _runs.c.state.in_([state.value for state in RunState if state.is_final])
+_IS_JUDGED = _runs.c.state.in_([state.value for state in JUDGED])
+_LAST_CHARACTER = "\U0010ffff"  # stands behind whatever an id may go on with
 _BY_TIME = (_runs.c.created_us.desc(), _runs.c.seq.desc())
 
 
@@ -59,6 +62,42 @@ class SqlRuns:
     async def all(self) -> list[Run]:
         """Return every run, newest first."""
         return [_run(row) for row in await self._session.rows(select(_runs).order_by(*_BY_TIME))]
+
+    async def newest(self, *, id_start: str = "", limit: int) -> list[Run]:
+        """Return up to ``limit`` runs whose ids start so, newest first."""
+        statement = select(_runs).order_by(*_BY_TIME).limit(limit)
+        if id_start:  # as a range of texts, for which the index on ids serves
+            is_so = (_runs.c.id >= id_start, _runs.c.id < id_start + _LAST_CHARACTER)
+            statement = statement.where(*is_so)
+        return [_run(row) for row in await self._session.rows(statement)]
+
+    async def judged_before(self, run: Run) -> Run | None:
+        """Return the newest judged run before this one that is comparable with it, or None."""
+        is_alike = (
+            _runs.c.template_arn == run.template_arn
+            if run.template_arn
+            else _runs.c.packages == to_json(run.packages)
+        )
+        is_before = tuple_(_runs.c.created_us, _runs.c.id) < tuple_(run.created_us, run.id)
+        statement = select(_runs).where(_IS_JUDGED, is_alike, is_before)
+        row = await self._session.row(statement.order_by(*_BY_TIME).limit(1))
+        return None if row is None else _run(row)
+
+    async def newest_judged(self) -> list[Run]:
+        """Return the newest judged run of each template and packages, oldest first."""
+        kind = (_runs.c.template_arn, _runs.c.packages)
+        place = func.row_number().over(partition_by=kind, order_by=_BY_TIME).label("place")
+        placed = select(_runs.c.seq, place).where(_IS_JUDGED).subquery()
+        statement = select(_runs).join(placed, placed.c.seq == _runs.c.seq)
+        ordered = statement.where(placed.c.place == 1).order_by(_runs.c.created_us, _runs.c.seq)
+        return [_run(row) for row in await self._session.rows(ordered)]
+
+    async def ended_since(self, since_us: int) -> list[str]:
+        """Return ids of ended runs whose interval reaches a moment, or that were made since."""
+        reached_us = func.coalesce(_runs.c.to_us, _runs.c.created_us)
+        statement = select(_runs.c.id).where(_HAS_ENDED, reached_us >= since_us)
+        ordered = statement.order_by(*_BY_TIME)
+        return [row["id"] for row in await self._session.rows(ordered)]
 
     async def active(self, *, within: str = "") -> list[Run]:
         """Return the runs that have not ended, newest first; those in a target or template."""
