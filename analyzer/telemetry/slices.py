@@ -7,6 +7,7 @@ engine reads; rows only where a person or the reference evaluator wants them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,9 +135,18 @@ def concatenated(parts: Sequence[Columns]) -> Columns:
 
 def joined_vector(name: str, parts: Sequence[Columns]) -> Vector:
     """Return a column that one of several parts has, part after part."""
+    try:  # what most columns are, as quickly as it can be told
+        values, valid = zip(*map(itemgetter(name), [part.columns for part in parts]), strict=True)
+    except KeyError:
+        return _partly_joined(name, parts)
+    if all(own is None for own in valid):
+        return Vector(np.concatenate(values))
+    return _partly_joined(name, parts)
+
+
+def _partly_joined(name: str, parts: Sequence[Columns]) -> Vector:
+    """Return a column that some of the parts lack, or that is null in some rows."""
     first = next(part.columns[name] for part in parts if name in part.columns)
-    if all(name in part.columns and part.columns[name].valid is None for part in parts):
-        return Vector(np.concatenate([part.columns[name].values for part in parts]))
     is_number = KINDS[parts[0].kind].columns[name].type in (ColumnType.PORT, ColumnType.INTEGER)
     values, valid = [], []
     for part in parts:
