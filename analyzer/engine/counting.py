@@ -12,6 +12,7 @@ import numpy as np
 
 from analyzer.engine.arrays import expanded, plain, run_starts
 from analyzer.engine.ids import IdTable
+from analyzer.engine.panes import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from analyzer.engine.windows import Frame
 
 _MANY: Final = 65_536  # groups whose numbers may be kept for nothing
-_KEY: Final = 0xFFFF_FFFF
 _NO_GROUPS: Final = np.zeros(0, np.int64)
 _ONE: Final = np.uint64(1), np.uint64(0)
 
@@ -160,13 +160,13 @@ class Counting:
         if len(self._ids) < self._enough:
             return
         waiting = _NO_GROUPS if pending is None else pending.ids
-        numbers = np.unique(np.concatenate([*(live[:, 0] for live in self._live), waiting]) & _KEY)
+        numbers = np.unique(np.concatenate([*(live[:, 0] for live in self._live), waiting]) & KEY)
         keys = self._ids.keys[numbers]
         self._ids = IdTable(keys.shape[1], self._operations)
         self._ids.enter(keys)
 
         def renumbered(groups: Int64s) -> Int64s:
-            return hosts_of(groups) << 32 | np.searchsorted(numbers, groups & _KEY)
+            return hosts_of(groups) << 32 | np.searchsorted(numbers, groups & KEY)
 
         for live in self._live:
             live[:, 0] = renumbered(live[:, 0])

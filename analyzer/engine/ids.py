@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.engine.arrays import grown
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -101,16 +99,18 @@ class IdTable:
                 returns how many are known then and where it stopped for want of room.
             stop: Where there are no more rows.
         """
-        start = 0
+        start, before = 0, self._count
         while True:
             self._count, start = fill(self._keys, self._slots, self._count, start)
             if start == stop:
                 return
-            self._grow()
+            # As many of those to come as of those that came: entering all of them anew costs more.
+            coming = (self._count - before) * (stop - start) // max(1, start)
+            self._grow(max(4 * self._count, self._count + coming))
 
-    def _grow(self) -> None:
+    def _grow(self, room: int) -> None:
         known = self.keys
-        self._keys = grown(np.zeros((0, known.shape[1]), np.int64), 4 * self._count)
+        self._keys = np.zeros((1 << (room - 1).bit_length(), known.shape[1]), np.int64)
         self._slots = np.full(2 * len(self._keys), -1, np.int32)
         self._operations.enter_keys(
             known, self._keys, self._slots, 0, np.empty(len(known), np.int64), 0

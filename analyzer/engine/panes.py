@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     Int32s = npt.NDArray[np.int32]
 
 MOST: Final = 2**61  # more than any limit of interest; two of them fit 64 bits
-_SMALLEST: Final = 1_024  # lines of a table
-_ROWS: Final = 16  # that may be found, for each of these lines
+KEY: Final = 0xFFFF_FFFF  # of a group: the half that is no host
+_SMALLEST: Final = 1_024  # groups
+_ROWS: Final = 16  # that may be found, for each of these groups
 
 
 class Flagged(NamedTuple):
@@ -44,6 +45,7 @@ class PaneTable:
 
     def __init__(self) -> None:
         """Start small."""
+        self._numbers: Int32s = np.empty(0, np.int32)
         self._slots: Int32s = np.empty(0, np.int32)
         self._flags: Int64s = np.empty((0, 2), np.int64)
         self._grow(_SMALLEST)
@@ -67,6 +69,9 @@ class PaneTable:
 
         Arguments are those of ``window_twins.flag_in_panes``.
         """
+        known = max(int(keys.max(initial=0)), int((live[:, 0] & KEY).max(initial=0)))
+        if known >= len(self._numbers):
+            self._numbers = np.full(2 * known + 1, -1, np.int32)
         longest = int((parts[:, 2] - parts[:, 1]).max(initial=0))
         if longest > len(self._slots):
             self._slots = np.empty(longest, np.int32)
@@ -84,8 +89,8 @@ class PaneTable:
                 limit,
                 MOST,
                 live,
-                self._table,
-                self._used,
+                self._numbers,
+                self._lines,
                 self._slots,
                 self._flags,
                 self._left,
@@ -95,11 +100,10 @@ class PaneTable:
             if lines >= 0:
                 live, found = self._left[:lines].copy(), self._found[:rows].copy()
                 return Flagged(live, found, self._early[:early].copy())
-            self._grow(4 * len(self._table))
+            self._grow(4 * len(self._lines))
 
     def _grow(self, size: int) -> None:
-        self._table = np.full((size, 5), -1, np.int64)
-        self._used = np.empty(size, np.int64)
+        self._lines = np.empty((size, 5), np.int64)
         self._left = np.empty((size, 4), np.int64)
         self._found = np.empty((_ROWS * size, 2), np.int64)
         self._early = np.empty((size, 2), np.int64)

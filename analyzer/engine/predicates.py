@@ -5,10 +5,9 @@ In: conditions of selectors. Out: for any value a class, so that a test runs onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -105,16 +104,21 @@ class Texts:
         }
         self._parts = sorted(parts)
 
-    def keys(self, texts: Sequence[str | None]) -> Int64s:
-        """Return int64[text, key]: texts with equal keys are of one class."""
-        keys = np.zeros((len(texts), 2 + len(self._parts)), np.int64)
-        keys[:1, 0] = [text is None for text in texts[:1]]  # null is the first of a dictionary
-        if self.named:
-            places = {text: place for place, text in enumerate(self.named, start=1)}
-            found = map(places.get, cast("Sequence[str]", texts), repeat(0))
-            keys[:, 1] = np.fromiter(found, np.int64, len(texts))
+    def keys(
+        self, texts: Sequence[str | None], start: int, find: Callable[[str], int | None]
+    ) -> Int64s:
+        """Return int64[text, key] of texts from ``start`` on: those with equal keys are of a class.
+
+        ``find`` returns which text, of all, one is that tests name.
+        """
+        keys = np.zeros((len(texts) - start, 2 + len(self._parts)), np.int64)
+        keys[:1, 0] = start == 0  # null is the first of a dictionary
+        for number, text in enumerate(self.named, start=1):
+            place = find(text)
+            if place is not None and place >= start:
+                keys[place - start, 1] = number
         if self._parts:
-            affixes = _Affixes([text or "" for text in texts])
+            affixes = _Affixes([text or "" for text in texts[start:]])
             for place, (name, part) in enumerate(self._parts, start=2):
                 keys[affixes.places(name, part), place] = 1
         return keys

@@ -208,8 +208,9 @@ class TextSource:
         texts = self._dictionary.texts
         known, count = self._table.count, len(texts)
         if known < count:
-            new, name = texts[known:count], self.names[0]
-            self._table.extend(self._texts.keys(new), lambda place: {name: new[place]})
+            name = self.names[0]
+            keys = self._texts.keys(texts, known, self._dictionary.find_text)
+            self._table.extend(keys, lambda place: {name: texts[known + place]})
 
 
 class ProcessSource:
@@ -283,7 +284,7 @@ class _ProcessPart:
             return np.where(self._field.is_null()[known:count], 0, found)
         texts = self._field.texts
         if len(self._of_text) < len(texts):
-            keys = self._texts.keys(texts[len(self._of_text) :])
+            keys = self._texts.keys(texts, len(self._of_text), self._field.find_text)
             if self._known is None:
                 self._known = IdTable(keys.shape[1], self._operations)
             self._of_text = np.concatenate((self._of_text, self._known.enter(keys)))

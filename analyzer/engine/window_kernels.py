@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba.core.types import Tuple, int32, int64, uint8, uint32, uint64
 
-from analyzer.engine.kernels import MIX, SHIFT, given, kernel
+from analyzer.engine.kernels import given, kernel
+from analyzer.engine.panes import KEY
 from rules.telemetry.kinds import INT64_MIN
 
 _LEAP = 32  # rows that are skipped at once where all are of one pane
@@ -200,8 +201,8 @@ def cross(
         int64,
         int64,
         given(int64, 2),
+        int32[::1],
         int64[:, ::1],
-        int64[::1],
         int32[::1],
         int64[:, ::1],
         int64[:, ::1],
@@ -223,8 +224,8 @@ def flag_in_panes(
     limit,
     most,
     live,
-    table,
-    used,
+    numbers,
+    lines,
     slots,
     flags,
     left,
@@ -240,16 +241,13 @@ def flag_in_panes(
     holds and what the pane before it holds. ``left`` gets those that still matter, ``found`` each
     row of a pane that is above the limit with the one before it, or of the one before it, and its
     group; ``early`` the groups whose first such pane may begin before their rows, and that pane.
-    Returns how many of all three; -1 where one of the tables is too small. Between calls the first
-    numbers in ``table`` are -1.
-
-    ``slots`` has room for every row, ``flags`` too: panes above the limit and where the one before
-    it of the same group stands.
+    Returns how many of all three; -1 where one of the arrays is too small. ``numbers`` has the
+    place in ``lines`` of each key, between calls -1. ``slots`` and ``flags`` have room for every
+    row: for that place, and for panes above the limit and where the one before it of its group
+    stands.
     """
     width = np.uint64(within_us)
-    places = np.uint64(len(table) - 1)
-    room = len(table) // 2
-    lines = 0
+    kept = 0
     rows = 0
     earlier = 0
     crowded = False
@@ -260,79 +258,75 @@ def flag_in_panes(
         to_us = parts[part, 5]
         count = 0
         flagged = 0
-        crowded = crowded or parts[part, 4] - parts[part, 3] > room
+        crowded = crowded or parts[part, 4] - parts[part, 3] > len(lines)
         for row in range(parts[part, 3], parts[part, 3] if crowded else parts[part, 4]):
-            place = (np.uint64(live[row, 0]) * MIX >> SHIFT) & places
-            while table[place, 0] >= 0:
-                place = (place + np.uint64(1)) & places
             for column in range(4):
-                table[place, column] = live[row, column]
-            table[place, 4] = -1
-            used[count] = place
+                lines[count, column] = live[row, column]
+            lines[count, 4] = -1
+            numbers[live[row, 0] & KEY] = count
             count += 1
         for row in range(start, start if crowded else stop):
             if masks[row] & bits == 0 or masks[row] & refused != 0:
                 slots[row - start] = -1
                 continue
-            key = host | np.int64(keys[processes[row]])
-            place = (np.uint64(key) * MIX >> SHIFT) & places
-            while table[place, 0] >= 0 and table[place, 0] != key:
-                place = (place + np.uint64(1)) & places
-            if table[place, 0] < 0:
-                if count >= room:
+            key = np.int64(keys[processes[row]])
+            place = numbers[key]
+            if place < 0:
+                if count >= len(lines):
                     crowded = True
                     break
-                table[place, 0] = key
-                table[place, 1] = INT64_MIN
-                table[place, 2] = 0
-                table[place, 3] = 0
-                table[place, 4] = -1
-                used[count] = place
+                place = count
+                numbers[key] = place
+                lines[place, 0] = host | key
+                lines[place, 1] = INT64_MIN
+                lines[place, 2] = 0
+                lines[place, 3] = 0
+                lines[place, 4] = -1
                 count += 1
-            slots[row - start] = np.int32(place)
+            slots[row - start] = place
             now = ts_us[row]
-            gone = np.uint64(now) - np.uint64(table[place, 1])
+            gone = np.uint64(now) - np.uint64(lines[place, 1])
             if gone >= width:
                 steps = gone // width
-                table[place, 1] = np.int64(np.uint64(table[place, 1]) + steps * width)
-                table[place, 3] = table[place, 2] if steps == 1 else 0
-                table[place, 2] = 0
+                lines[place, 1] = np.int64(np.uint64(lines[place, 1]) + steps * width)
+                lines[place, 3] = lines[place, 2] if steps == 1 else 0
+                lines[place, 2] = 0
             value = 1
             if len(values) != 0:
                 value = values[row]
                 if value < 0 or (len(valid) != 0 and valid[row] == 0):
                     value = 0
-            own = most if value > most - table[place, 2] else table[place, 2] + value
-            table[place, 2] = own
-            if own + table[place, 3] > limit:
-                pane = table[place, 1]
-                head = table[place, 4]
+            own = most if value > most - lines[place, 2] else lines[place, 2] + value
+            lines[place, 2] = own
+            if own + lines[place, 3] > limit:
+                pane = lines[place, 1]
+                head = lines[place, 4]
                 if head < 0 or flags[head, 0] != pane:
                     first = ts_us[start]
                     if head < 0 and (first >= pane or np.uint64(pane) - np.uint64(first) <= width):
                         if earlier >= len(early):
                             crowded = True
                             break
-                        early[earlier, 0] = key
+                        early[earlier, 0] = host | key
                         early[earlier, 1] = pane
                         earlier += 1
                     flags[flagged, 0] = pane
                     flags[flagged, 1] = head
-                    table[place, 4] = flagged
+                    lines[place, 4] = flagged
                     flagged += 1
-        crowded = crowded or lines + count > len(left)
+        crowded = crowded or kept + count > len(left)
         begin = rows
         for row in range(stop - 1, start - 1 if flagged != 0 and not crowded else stop - 1, -1):
             place = slots[row - start]
             if place < 0:
                 continue
-            head = table[place, 4]
+            head = lines[place, 4]
             now = ts_us[row]
             while head >= 0 and now < flags[head, 0]:
                 if np.uint64(flags[head, 0]) - np.uint64(now) <= width:
                     break
                 head = flags[head, 1]
-            table[place, 4] = head
+            lines[place, 4] = head
             if head < 0:
                 continue
             pane = flags[head, 0]
@@ -341,7 +335,7 @@ def flag_in_panes(
                     crowded = True
                     break
                 found[rows, 0] = row
-                found[rows, 1] = table[place, 0]
+                found[rows, 1] = lines[place, 0]
                 rows += 1
         low = begin
         high = rows - 1
@@ -352,14 +346,13 @@ def flag_in_panes(
                 found[high, column] = value
             low += 1
             high -= 1
-        for number in range(count):
-            place = used[number]
-            gone = np.uint64(to_us) - np.uint64(table[place, 1])
+        for place in range(count):
+            gone = np.uint64(to_us) - np.uint64(lines[place, 1])
             if not crowded and gone // np.uint64(2) < width:  # twice the width may be too much
                 for column in range(4):
-                    left[lines, column] = table[place, column]
-                lines += 1
-            table[place, 0] = -1
+                    left[kept, column] = lines[place, column]
+                kept += 1
+            numbers[lines[place, 0] & KEY] = -1
         if crowded:
             return -1, 0, 0
-    return lines, rows, earlier
+    return kept, rows, earlier

@@ -63,8 +63,8 @@ def flag_in_panes(
     limit: int,
     most: int,
     live: Int64s,
-    table: Int64s,
-    used: Int64s,
+    numbers: npt.NDArray[np.int32],
+    lines: Int64s,
     slots: npt.NDArray[np.int32],
     flags: Int64s,
     left: Int64s,
@@ -80,10 +80,10 @@ def flag_in_panes(
     holds and what the pane before it holds. ``left`` gets those that still matter, ``found`` each
     row of a pane that is above the limit with the one before it, or of the one before it, and its
     group; ``early`` the groups whose first such pane may begin before their rows, and that pane.
-    Returns how many of all three; -1 where one of the tables is too small, though the other arrays
-    are for the compiled function to work in.
+    Returns how many of all three; -1 where one of the arrays is too small, though the others are
+    for the compiled function to work in.
     """
-    del used, slots, flags
+    del numbers, slots, flags
     counts = [0, 0, 0]
     for host, start, stop, first, last, to_us in parts.tolist():
         rows = np.flatnonzero(selected(masks[start:stop], bits, refused)) + start
@@ -102,7 +102,7 @@ def flag_in_panes(
             np.column_stack((rows, own))[held],
             begun,
         )
-        if len(groups) > len(table) // 2 or counts[0] + len(groups) > len(left):
+        if len(groups) > len(lines) or counts[0] + len(groups) > len(left):
             return -1, 0, 0
         for place, (result, into) in enumerate(zip(results, (left, found, early), strict=True)):
             if counts[place] + len(result) > len(into):

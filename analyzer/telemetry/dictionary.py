@@ -34,8 +34,8 @@ class Dictionary:
         """Start with the null of each."""
         self.texts: list[str | None] = [None]
         self.processes: list[Process] = [Process()]
-        self._text_ids = _Ids(self.texts)
-        self._process_ids = _Ids(self.processes)
+        self._text_ids = Ids(self.texts)
+        self._process_ids = Ids(self.processes)
         self._process_ids[Process()] = NULL
         self._process_rows: dict[int, Row] = {}
         self._scopes = np.zeros(1, np.uint8)
@@ -48,6 +48,10 @@ class Dictionary:
         """Return the ids of a batch's texts; item ``i`` is the id of its index ``i``, 0 of null."""
         ids = [NULL, *map(self._text_ids.__getitem__, texts)]
         return np.array(ids, np.uint32)
+
+    def find_text(self, text: str) -> int | None:
+        """Return the id of a text, if it has one."""
+        return self._text_ids.get(text)
 
     def process_id(self, process: Process) -> int:
         """Return the id of a process instance; a new one is entered."""
@@ -77,14 +81,16 @@ class Dictionary:
         return self._scopes
 
 
-class _Ids(dict[Any, int]):
+class Ids(dict[Any, int]):
     """Value → id; a value that is asked for and missing is entered, and its id is its place."""
 
     def __init__(self, values: list[Any]) -> None:
+        """Enter what is missing at the end of ``values``."""
         super().__init__()
         self._values = values
 
     def __missing__(self, value: Any) -> int:  # noqa: ANN401 (a text or a process)
+        """Enter a value."""
         found = self[value] = len(self._values)
         self._values.append(value)
         return found
