@@ -37,7 +37,7 @@ __all__ = ["Collector", "HostCollector", "SensorReport"]
 
 logger = logging.getLogger(__name__)
 
-MAX_BACKLOG: Final = 50_000  # events that wait for ``drain``; above, new ones are lost and counted
+MAX_BACKLOG: Final = 20_000  # events, 0.8 KB each, that wait for ``drain``; more are lost
 WAKE_AT: Final = 2_000  # events that make ``wait`` return early
 MEMORY_INTERVAL_S: Final = 5.0  # between looks at the agent's own memory
 STOP_TIMEOUT_S: Final = 10.0  # far beyond what a sensor may take for one step

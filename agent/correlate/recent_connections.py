@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rules.telemetry.event import Event, Process
 
-MAX_ENDS: Final = 16_384  # of open connections, and of those that ended; the oldest are forgotten
+MAX_OPEN: Final = 16_384  # connections; the oldest are forgotten
+MAX_ENDED: Final = 8_192  # since lately, about 0.4 KB each; a second of many
 MAX_OWNERS: Final = 8  # of connections between the same ends
 KEEP_US: Final = 2_000_000  # after the end at least: facts about packets come a moment later
 
@@ -52,8 +53,9 @@ class RecentConnections:
     second, and none of them should cost a look at its age.
     """
 
-    def __init__(self, *, limit: int = MAX_ENDS) -> None:
-        self._limit = limit
+    def __init__(self, *, max_open: int = MAX_OPEN, max_ended: int = MAX_ENDED) -> None:
+        self._max_open = max_open
+        self._max_ended = max_ended
         self._open: OrderedDict[Ends, Owner] = OrderedDict()
         self._ended: dict[Ends, Owner] = {}
         self._ended_before: dict[Ends, Owner] = {}
@@ -72,7 +74,7 @@ class RecentConnections:
         grade = values["attribution"]
         if values["state"] == "opened":
             _put(self._open, ends, Owner(ts_us, None, process, grade))
-            if len(self._open) > self._limit:
+            if len(self._open) > self._max_open:
                 self._open.popitem(last=False)
             return ends
         owner = self._open.pop(ends, None)
@@ -82,7 +84,7 @@ class RecentConnections:
             self._open[ends] = owner.earlier
         owner.closed_us, owner.process, owner.attribution = ts_us, process, grade
         owner.earlier = None
-        if len(self._ended) >= self._limit // 2:
+        if len(self._ended) >= self._max_ended // 2:
             self._turn(ts_us)
         _put(self._ended, ends, owner)
         self._latest_us = max(self._latest_us, ts_us)

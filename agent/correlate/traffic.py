@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 WAIT_US: Final = 2_000_000  # of a fact for its connection; short ones are told when they end
 HOLD_US: Final = 3_000_000  # of an end for packets, should the packet sensor fall silent
-MAX_HELD: Final = 20_000  # ends that wait; beyond it the oldest go without a protocol
-MAX_WAITING: Final = 20_000  # facts that wait; beyond it the oldest go without a process
-MAX_PROTOCOLS: Final = 16_384  # connections whose protocol is remembered
+MAX_HELD: Final = 8_192  # ends that wait; beyond it the oldest go without a protocol
+MAX_WAITING: Final = 8_192  # facts that wait; beyond it the oldest go without a process
+MAX_PROTOCOLS: Final = 8_192  # connections whose protocol is remembered
 
 
 class _Waiting(NamedTuple):

@@ -29,6 +29,8 @@ ATTEMPT_US: Final = 130_000_000  # an attempt whose SYNs are not answered has be
 LATE_US: Final = 5_000_000  # data that both FINs have overtaken comes until then, or never
 _BUSY_US: Final = 5_000_000  # flows that had a packet so lately are evicted last
 _CHANCES: Final = 16
+_SEQUENCE_BITS: Final = 33
+_SEQUENCE: Final = (1 << _SEQUENCE_BITS) - 1
 _SWEEP_US: Final = 10_000_000
 _CONTROL: Final = FIN | RST
 
@@ -74,10 +76,10 @@ class FlowTable:
         self._held_bytes = 0
         self._held_max = max(limit * HELD_BYTES_EACH, HELD_BYTES_MIN)
         self._ending: dict[Flow, int] = {}  # FINs have overtaken data: since when it is awaited
-        # Ends of a closed connection's client: when, and the number of its server's SYN. Those of
-        # before stand in another one, which goes as a whole.
-        self._closed: dict[bytes, tuple[int, int]] = {}
-        self._closed_before: dict[bytes, tuple[int, int]] = {}
+        # Ends of a closed connection's client: when, shifted by 33 bits, plus one more than the
+        # number of its server's SYN. Those of before stand in another one, which goes as a whole.
+        self._closed: dict[bytes, int] = {}
+        self._closed_before: dict[bytes, int] = {}
         self._closed_since_us = 0
         self._sweep_us = 0
 
@@ -166,11 +168,14 @@ class FlowTable:
         """
         client = reverse(packet.ends)
         closed = None if client in self._starts else self._find_closed(client, ts_us)
-        return closed is not None and closed[1] in {packet.sequence, -1}
+        return closed is not None and closed in {packet.sequence, -1}
 
-    def _find_closed(self, client: bytes, ts_us: int) -> tuple[int, int] | None:
+    def _find_closed(self, client: bytes, ts_us: int) -> int | None:
+        """Return the number of the server's SYN, -1 if it was not seen; None if none was closed."""
         closed = self._closed.get(client) or self._closed_before.get(client)
-        return closed if closed is not None and ts_us <= closed[0] + CLOSED_KEEP_US else None
+        if closed is None or ts_us > (closed >> _SEQUENCE_BITS) + CLOSED_KEEP_US:
+            return None
+        return (closed & _SEQUENCE) - 1
 
     def _take_payload(
         self, flow: Flow, way: Way, packet: Packet, sequence: int, ts_us: int
@@ -244,7 +249,9 @@ class FlowTable:
         here, there = starts.pop(ends, None), starts.pop(back, None)
         if packet.flags & RST:
             return None  # an attempt has failed
-        if here is there is None and any(self._find_closed(each, ts_us) for each in (ends, back)):
+        if here is there is None and any(
+            self._find_closed(client, ts_us) is not None for client in (ends, back)
+        ):
             return None  # late
         return self._keep(Flow(packet, ts_us, back, here=here, there=there), ts_us)
 
@@ -261,9 +268,9 @@ class FlowTable:
         flow.closed_us = ts_us
         self._remove(flow, ts_us)
         if flow.protocol == TCP:
-            if len(self._closed) >= self._limit:
+            if len(self._closed) >= self._limit // 2 + 1:
                 self._forget_closed(ts_us)
-            self._closed[flow.ends] = (ts_us, flow.server.first_sequence)
+            self._closed[flow.ends] = ts_us << _SEQUENCE_BITS | flow.server.first_sequence + 1
 
     def _forget_closed(self, ts_us: int) -> None:
         self._closed_before, self._closed = self._closed, {}

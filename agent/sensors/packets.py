@@ -26,6 +26,7 @@ LOOK_S: Final = 1.0  # between looks when no packet comes: hellos wait for answe
 ADDRESSES_S: Final = 10.0  # between looks at the host's addresses
 MAX_FLOWS: Final = 8_192  # of which something is still to be read, 1 KB each and up to 16 KB more
 LAG_US: Final = RETIRE_MS * 1_000 + 100_000  # packets of the last moments may still be on the way
+SKEW_US: Final = 20_000  # CPUs may lay packets down in another order than they came
 
 REMEDY_PACKETS: Final = (
     "Run it as root, or with two capabilities: `setpriv --reuid=USER --regid=GROUP --init-groups "
@@ -88,7 +89,7 @@ class PacketSensor:
         if now_s >= self._addresses_due_s:
             self._addresses_due_s = now_s + ADDRESSES_S
             self._look_at_addresses()
-        before = self._seen
+        before, ts_us = self._seen, 0
         for ts_us, packet in self._capture.read():
             self._traffic.add(packet, Link.RAW, ts_us)
         if self._seen == before and now_s < self._tick_due_s:
@@ -96,7 +97,8 @@ class PacketSensor:
         self._tick_due_s = at_tick(now_s + LOOK_S)
         self._dropped = self._capture.count_drops()
         self._traffic.pass_time(now_us - LAG_US)
-        return [TrafficSeen(now_us - LAG_US, self.name, self._traffic.drain(), self._local)]
+        until_us = min(max(now_us - LAG_US, ts_us - SKEW_US), now_us)
+        return [TrafficSeen(until_us, self.name, self._traffic.drain(), self._local)]
 
     def stats(self) -> Stats:
         """Return what was seen, what had no room, and what is watched."""

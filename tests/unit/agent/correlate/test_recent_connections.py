@@ -70,7 +70,7 @@ def test_what_ended_long_ago_is_forgotten() -> None:
 
 
 def test_ends_are_bounded() -> None:
-    recent = RecentConnections(limit=1)
+    recent = RecentConnections(max_open=1)
     recent.note(row(100, "opened", CURL))
     recent.note(row(100, "opened", WGET, local_port=1))
 
@@ -91,7 +91,7 @@ def test_connections_between_the_same_ends_are_bounded() -> None:
 
 
 def test_many_that_ended_are_bounded() -> None:
-    recent = RecentConnections(limit=4)
+    recent = RecentConnections(max_ended=4)
     for port in range(100):
         recent.note(row(100 + port, "opened", CURL, local_port=port))
         recent.note(row(100 + port, "closed", CURL, local_port=port))
