@@ -9,7 +9,7 @@ from analyzer.assessments.choice import Choice, choose_hosts
 from analyzer.assessments.exclusions import ExclusionDesk
 from analyzer.assessments.findings import FindingDesk
 from analyzer.assessments.happenings import changes_between, outcome_of
-from analyzer.assessments.identity import claim, identity_of
+from analyzer.assessments.identity import claim, identity_of, limits_in, note_limits
 from analyzer.assessments.limits import Limits, limits_of
 from analyzer.assessments.runs import RunDesk
 from analyzer.assessments.starting import StartDesk
@@ -41,7 +41,9 @@ __all__ = [
     "claim",
     "create_run",
     "identity_of",
+    "limits_in",
     "limits_of",
+    "note_limits",
     "outcome_of",
 ]
 

@@ -1,15 +1,23 @@
-"""Identity: the account and region whose ARNs a store holds."""
+"""Identity: whose ARNs a store holds, and how much of everything its server allows.
+
+In: a store. Out: account, region and limits, for whoever works on the store beside the server.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from analyzer.arns import Arns, parse
+from analyzer.assessments.limits import Limits
 from analyzer.errors import StoreError
 from analyzer.model import TargetFilter
 
 if TYPE_CHECKING:
     from analyzer.store import Store
+
+_LIMITS: Final = "limits"
 
 
 async def identity_of(store: Store) -> Arns:
@@ -41,3 +49,16 @@ async def claim(store: Store, arns: Arns) -> None:
             )
         await rows.settings.put("account", arns.account)
         await rows.settings.put("region", arns.region)
+
+
+async def note_limits(store: Store, limits: Limits) -> None:
+    """Let commands keep to the limits of the server, too."""
+    async with store.writing() as rows:
+        await rows.settings.put(_LIMITS, msgspec.json.encode(limits).decode())
+
+
+async def limits_in(store: Store) -> Limits:
+    """Return the limits of the server that works on a store, or did last; else Inspector's."""
+    async with store.reading() as rows:
+        text = await rows.settings.get(_LIMITS)
+    return Limits() if text is None else msgspec.json.decode(text, type=Limits)

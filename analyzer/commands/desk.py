@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from analyzer.arns import Arns
-from analyzer.assessments import Assessments, identity_of
+from analyzer.assessments import Assessments, Limits, identity_of, limits_in
 from analyzer.commands.options import folder_of
 from analyzer.data_folder import DataFolder
 from analyzer.errors import AnalyzerError, ServerMissingError
@@ -41,6 +41,7 @@ class Desks:
     runs: RunDesk
     suppressions: SuppressionDesk
     arns: Arns
+    limits: Limits
     clock: Clock
 
     def assessments(self, packages: Sequence[Package] = ()) -> Assessments:
@@ -49,7 +50,13 @@ class Desks:
         Args:
             packages: Rules packages that new templates may name.
         """
-        return Assessments(self.store, arns=self.arns, packages=packages, clock=self.clock)
+        return Assessments(
+            self.store,
+            arns=self.arns,
+            packages=packages,
+            clock=self.clock,
+            limits=self.limits,
+        )
 
 
 def with_desks(
@@ -64,8 +71,8 @@ def with_desks(
         clock = SystemClock()
         runs = RunDesk(store, folder, clock=clock)
         suppressions = SuppressionDesk(store, clock=clock)
-        arns = await identity_of(store)
-        return await work(terminal, Desks(folder, store, runs, suppressions, arns, clock))
+        arns, limits = await identity_of(store), await limits_in(store)
+        return await work(terminal, Desks(folder, store, runs, suppressions, arns, limits, clock))
 
     with_store(data, on_store, needs_server=needs_server)
 

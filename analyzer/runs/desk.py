@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from analyzer.assessments import Assessments, identity_of
+from analyzer.assessments import Assessments, identity_of, limits_in
 from analyzer.errors import AssessmentError
 from analyzer.ingest.segments import segments_of
 from analyzer.replay.judged import read_rules
@@ -46,7 +46,11 @@ class RunDesk:
             AssessmentError: What was asked for cannot be.
         """
         desk = Assessments(
-            self._store, arns=await identity_of(self._store), packages=(), clock=self._clock
+            self._store,
+            arns=await identity_of(self._store),
+            packages=(),
+            clock=self._clock,
+            limits=await limits_in(self._store),
         )
         return await desk.quick_run(name=name, duration_s=duration_s, packages=packages)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from analyzer.arns import Arns
-from analyzer.assessments import Assessments, Limits, claim
+from analyzer.assessments import Assessments, Limits, claim, note_limits
 from analyzer.broker import Broker, BrokerSettings
 from analyzer.data_folder import DataFolder, ServerNote
 from analyzer.engine.warming import warm_up
@@ -94,6 +94,7 @@ async def serve(settings: ServeSettings, *, on_ready: Callable[[ServerNote], Non
         store = await open_store(await asyncio.to_thread(_database, settings))
         stack.push_async_callback(store.close)
         await claim(store, settings.arns)
+        await note_limits(store, settings.limits)
         address, broker = await _broker(settings, stack, Random())
         services = _Services(settings, store, address)
         front = await stack.enter_async_context(

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 from typer.testing import Result as Done
 
+from analyzer.assessments import Limits, note_limits
 from analyzer.cli import app
 from analyzer.data_folder import DataFolder
 from analyzer.model import Agent, HealthCode, Run, RunAgent, RunState
@@ -221,3 +222,21 @@ def test_name_of_several_templates_wants_an_arn(data: DataFolder) -> None:
         in (told(data, "templates", "show", "same")[2])
     )
     assert len(told(data, "templates", "list", "--target", "a")[1].splitlines()) == 2
+
+
+def test_limits_are_those_that_the_server_was_given(data: DataFolder) -> None:
+    async def note() -> None:
+        store = await open_store(data.store)
+        await note_limits(store, Limits(targets=1, templates=1, runs=0))
+        await store.close()
+
+    asyncio.run(note())
+    assert told(data, "targets", "create", "shop")[0] == 0
+    code, _, problem = told(data, "targets", "create", "office")
+    assert (code, "at most 1 assessment targets" in problem) == (2, True)
+    assert told(data, "templates", "create", "weekly", "--target", "shop")[0] == 0
+    code, _, problem = told(data, "templates", "create", "daily", "--target", "shop")
+    assert (code, "at most 1 assessment templates" in problem) == (2, True)
+    with data.locked():
+        code, _, problem = told(data, "runs", "start")
+    assert (code, "at most 0 assessment runs" in problem) == (2, True)
