@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from analyzer.store import Rows
 
-IMPLICIT_TARGET: Final = "all"
+IMPLICIT_TARGET: Final = "every host"  # not "all", which people and their scripts like to take
 NAME_TAKEN: Final = "ASSESSMENT_TEMPLATE_NAME_ALREADY_TAKEN"
 """Inspector has no code for a run's name that is taken or no name; this comes nearest."""
 
@@ -154,7 +154,7 @@ class StartDesk(Desk):
         kept = await rows.targets.named(IMPLICIT_TARGET)
         if kept is not None and kept.resource_group_arn is None:
             return kept
-        name = IMPLICIT_TARGET if kept is None else f"{IMPLICIT_TARGET} (every host)"
+        name = IMPLICIT_TARGET if kept is None else f"{IMPLICIT_TARGET} (all)"
         named = await rows.targets.named(name)
         if named is not None:
             return named

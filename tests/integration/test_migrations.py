@@ -104,7 +104,7 @@ async def test_store_of_version_1_is_upgraded_with_everything_in_it(tmp_path: Pa
         (template,) = (await desk.describe_templates([ended.template_arn])).items
         assert (template.last_run_arn, template.run_count) == (ended.arn, 1)
         (target,) = (await desk.list_targets()).items
-        assert (target.arn, target.name) == (ended.target_arn, "all")
+        assert (target.arn, target.name) == (ended.target_arn, "every host")
         (arn,) = (await desk.list_findings()).items
         (finding,) = (await desk.describe_findings([arn])).items
         assert (finding.run_arn, finding.title) == (ended.arn, "Instance i-1: A title")

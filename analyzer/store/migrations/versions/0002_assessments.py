@@ -82,7 +82,7 @@ def _target_arn() -> str:
 def _target(created_us: int) -> dict[str, Any]:
     return {
         "arn": _target_arn(),
-        "name": "all",
+        "name": "every host",
         "resource_group_arn": None,
         "created_us": created_us,
         "updated_us": created_us,

@@ -166,7 +166,8 @@ async def test_quick_run_has_an_implicit_target_and_template(desk: Assessments) 
     run = await desk.quick_run(name="now", duration_s=5)
     assert run.arn.startswith(run.template_arn)
     (target,) = (await desk.list_targets()).items
-    assert (target.name, target.arn) == ("all", run.target_arn)
+    assert (target.name, target.arn) == ("every host", run.target_arn)
+    await desk.create_target("all")  # as scripts do
     with pytest.raises(AssessmentError, match="still CREATED"):
         await desk.quick_run(name="now", duration_s=5)
     second = await desk.quick_run(name="", duration_s=5)
@@ -175,13 +176,13 @@ async def test_quick_run_has_an_implicit_target_and_template(desk: Assessments) 
     assert third.template_arn != run.template_arn
 
 
-async def test_quick_run_leaves_a_target_named_all_alone(desk: Assessments) -> None:
+async def test_quick_run_leaves_a_target_of_some_hosts_alone(desk: Assessments) -> None:
     group = await desk.create_resource_group([Tag("a")])
-    await desk.create_target("all", resource_group_arn=group.arn)
+    await desk.create_target("every host", resource_group_arn=group.arn)
     run = await desk.quick_run(name="", duration_s=5)
     again = await desk.quick_run(name="b", duration_s=5)
     (target,) = (await desk.describe_targets([run.target_arn])).items
-    assert (target.name, target.resource_group_arn) == ("all (every host)", None)
+    assert (target.name, target.resource_group_arn) == ("every host (all)", None)
     assert again.target_arn == run.target_arn
 
 
