@@ -15,6 +15,7 @@ from analyzer.reports.material import Material
 from analyzer.reports.occasion import Excluded, Kind, Occasion, Trend
 from analyzer.results.comparison import Judgement, compare_runs
 from analyzer.suppression.desk import SuppressionDesk
+from analyzer.suppression.review import review
 from analyzer.words import time_text
 from rules.format import digest_of
 
@@ -49,6 +50,9 @@ class StoredReports:
     async def version(self, run_id: str) -> str:
         """Return letters and digits that change whenever a report of the run would.
 
+        But for remarks about suppressions that other runs no longer match: those are looked for
+        when a report is made.
+
         Raises:
             RunInProgressError: It has not ended.
             AssessmentError: There is no such run.
@@ -56,10 +60,11 @@ class StoredReports:
         run = await self._ended(run_id)
         earlier = await self._runs.before(run)
         now_us = self._clock.now_us()
-        accepting = [
-            each.id for each in await self._suppressions.suppressions() if each.is_active(now_us)
-        ]
-        about = [run.id, earlier.id if earlier else None, accepting]
+        suppressions = await self._suppressions.suppressions()
+        due = review(suppressions, (), now_us=now_us)
+        active = [each for each in suppressions if each.is_active(now_us)]
+        told = [[each.id for each in part] for part in (active, due.expired, due.expiring)]
+        about = [run.id, earlier.id if earlier else None, await self._names(run), told]
         return digest_of(about)[:_VERSION_DIGITS]
 
     async def material(self, run_id: str, kind: Kind) -> Material:
@@ -74,7 +79,8 @@ class StoredReports:
         if result is None:
             raise AssessmentError(f"run {run.id} is {run.state} and has no result to report")
         packages = await asyncio.to_thread(self._runs.packages, run)
-        template, target, exclusions = await self._around(run)
+        template, target = await self._names(run)
+        exclusions = await self._exclusions(run)
         statuses = await self._suppressions.statuses()
         occasion = Occasion(
             kind=kind,
@@ -96,14 +102,17 @@ class StoredReports:
         )
         return Material(result, tuple(packages), occasion)
 
-    async def _around(self, run: Run) -> tuple[str, str, list[Exclusion]]:
-        """Return the names of a run's template and target, and its exclusions."""
+    async def _names(self, run: Run) -> list[str]:
+        """Return the names of a run's template and target, empty where it has none."""
         async with self._store.reading() as rows:
             template = await rows.templates.get(run.template_arn) if run.template_arn else None
             target = await rows.targets.get(run.target_arn) if run.target_arn else None
-            exclusions = await rows.exclusions.page(run.arn, after=None, limit=_MAX_EXCLUSIONS)
-        names = [each.name if each else "" for each in (template, target)]
-        return names[0], names[1], [item for _, item in exclusions]
+        return [each.name if each else "" for each in (template, target)]
+
+    async def _exclusions(self, run: Run) -> list[Exclusion]:
+        async with self._store.reading() as rows:
+            placed = await rows.exclusions.page(run.arn, after=None, limit=_MAX_EXCLUSIONS)
+        return [item for _, item in placed]
 
     async def _ended(self, run_id: str) -> Run:
         run = await self._store.run(run_id)

@@ -104,6 +104,26 @@ async def test_accepted_risk_makes_another_version(
     assert material.occasion.remarks[0].startswith("1 suppression expires soon: s-")
 
 
+async def test_what_the_cover_and_the_remarks_say_makes_another_version(
+    reports: StoredReports, store: MemoryStore
+) -> None:
+    versions = [await reports.version(RUN.id)]
+    async with store.writing() as rows:
+        await rows.targets.update(Target(TARGET, "fleet", None, 1, 2))
+    versions.append(await reports.version(RUN.id))
+    day_us = 86_400_000_000
+    clock = ManualClock(CLOCK.time_us)
+    later = StoredReports(reports._runs, store, clock=clock)
+    desk = SuppressionDesk(store, clock=clock)
+    await desk.accept(
+        Matcher(rule="x"), reason="r", owner="Kim", expires_us=CLOCK.time_us + 20 * day_us
+    )
+    for day in (0, 10, 21):  # accepted, ends soon, has ended
+        clock.time_us = CLOCK.time_us + day * day_us
+        versions.append(await later.version(RUN.id))
+    assert len(set(versions)) == 5
+
+
 async def test_run_of_a_template_is_compared_with_the_one_before(
     reports: StoredReports, store: MemoryStore
 ) -> None:
