@@ -101,7 +101,7 @@ def checked_range(limits_: Range, *, code: str) -> None:
     """
     low, high = limits_.low, limits_.high
     if low is not None and high is not None and low > high:
-        raise InvalidInputError(code, f"the range begins at {low} and ends before, at {high}")
+        raise InvalidInputError(code, "the range ends before it begins")
 
 
 def checked_texts(texts: Iterable[str], *, code: str) -> None:

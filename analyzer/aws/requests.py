@@ -5,7 +5,7 @@ In: input as ``input`` reads it. Out: frozen filters of ``analyzer/model``, with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.model import (
     FindingFilter,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     PackageIds = Callable[[Iterable[str]], tuple[str, ...]]
 
+_US_PER_MS: Final = 1_000
+
 
 def tags_of(pairs: Iterable[Mapping[str, str]]) -> tuple[Tag, ...]:
     """Return tags or attributes."""
@@ -42,7 +44,7 @@ def template_filter(request: Mapping[str, Any], package_ids: PackageIds) -> Temp
     return TemplateFilter(
         target_arns=tuple(request.get("assessmentTargetArns", ())),
         name_pattern=given.get("namePattern"),
-        duration_s=_range(given, "durationRange"),
+        duration_s=_seconds(given, "durationRange"),
         packages=package_ids(given.get("rulesPackageArns", ())),
     )
 
@@ -54,11 +56,11 @@ def run_filter(request: Mapping[str, Any], package_ids: PackageIds) -> RunFilter
         template_arns=tuple(request.get("assessmentTemplateArns", ())),
         name_pattern=given.get("namePattern"),
         states=tuple(map(RunState, given.get("states", ()))),
-        duration_s=_range(given, "durationRange"),
+        duration_s=_seconds(given, "durationRange"),
         packages=package_ids(given.get("rulesPackageArns", ())),
-        started_us=_range(given, "startTimeRange"),
-        completed_us=_range(given, "completionTimeRange"),
-        state_changed_us=_range(given, "stateChangeTimeRange"),
+        started_us=_times(given, "startTimeRange"),
+        completed_us=_times(given, "completionTimeRange"),
+        state_changed_us=_times(given, "stateChangeTimeRange"),
     )
 
 
@@ -83,11 +85,20 @@ def finding_filter(request: Mapping[str, Any], package_ids: PackageIds) -> Findi
         packages=package_ids(given.get("rulesPackageArns", ())),
         attributes=tags_of(given.get("attributes", ())),
         user_attributes=tags_of(given.get("userAttributes", ())),
-        created_us=_range(given, "creationTimeRange"),
+        created_us=_times(given, "creationTimeRange"),
     )
 
 
-def _range(given: Mapping[str, Any], name: str) -> Range:
+def _seconds(given: Mapping[str, Any], name: str) -> Range:
     value = given.get(name, {})
-    low = value.get("minSeconds", value.get("beginDate"))
-    return Range(low, value.get("maxSeconds", value.get("endDate")))
+    return Range(value.get("minSeconds"), value.get("maxSeconds"))
+
+
+def _times(given: Mapping[str, Any], name: str) -> Range:
+    """Return a range of times: replies show milliseconds, and the last one is in it as a whole."""
+    value = given.get(name, {})
+    end_us = value.get("endDate")
+    return Range(
+        value.get("beginDate"),
+        None if end_us is None else end_us // _US_PER_MS * _US_PER_MS + _US_PER_MS - 1,
+    )
