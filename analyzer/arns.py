@@ -48,6 +48,11 @@ class EntityKind(StrEnum):
     EXCLUSION = "EXCLUSION"
     RULES_PACKAGE = "RULES_PACKAGE"
 
+    @property
+    def words(self) -> str:
+        """Return what people call it."""
+        return self.value.replace("_", " ").lower()
+
 
 _KINDS: Final = (  # the innermost part that is there says what the ARN names
     ("exclusion", EntityKind.EXCLUSION),

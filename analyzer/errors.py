@@ -7,15 +7,6 @@ from pathlib import Path
 from analyzer.arns import EntityKind
 
 _NAMED = 10  # agents or runs that an error names, as Inspector's do
-_WORDS = {
-    EntityKind.RESOURCE_GROUP: "resource group",
-    EntityKind.TARGET: "assessment target",
-    EntityKind.TEMPLATE: "assessment template",
-    EntityKind.RUN: "assessment run",
-    EntityKind.FINDING: "finding",
-    EntityKind.EXCLUSION: "exclusion",
-    EntityKind.RULES_PACKAGE: "rules package",
-}
 
 
 class AnalyzerError(Exception):
@@ -40,7 +31,7 @@ class NoSuchEntityError(AssessmentError):
 
     def __init__(self, kind: EntityKind, arn: str) -> None:
         """Name it."""
-        super().__init__(f"no {_WORDS[kind]} has the ARN {arn}")
+        super().__init__(f"no {kind.words} has the ARN {arn}")
         self.kind = kind
         self.arn = arn
 

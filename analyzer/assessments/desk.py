@@ -64,7 +64,9 @@ class Desk:
         """
         name = parse(arn)
         if name is None or name.kind is not kind:
-            raise InvalidInputError(f"INVALID_{kind.value}_ARN", f"{arn!r} is no ARN of that kind")
+            raise InvalidInputError(
+                f"INVALID_{kind.value}_ARN", f"{arn!r} is no {kind.words}'s ARN"
+            )
         if not self.arns.is_own(name):
             raise NoSuchEntityError(kind, arn)
         return name

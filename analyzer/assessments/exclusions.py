@@ -84,7 +84,8 @@ class ExclusionDesk(Desk):
             await self._template(rows, template_arn)
             preview = await rows.exclusions.preview(preview_token)
         if preview is None or preview.template_arn != template_arn:
-            raise InvalidInputError("INVALID_RESOURCE_ARN", "the template has no such preview")
+            code = "INVALID_PAGINATION_TOKEN"  # Inspector has none for a preview's token
+            raise InvalidInputError(code, "the template has no such preview")
         if preview.exclusions is None:
             return None
         rest = [

@@ -22,6 +22,7 @@ from analyzer.errors import (
     NoSuchEntityError,
 )
 from analyzer.model import Found, Page, RulesPackage, Tag, Template, TemplateFilter
+from analyzer.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,7 +178,7 @@ class TemplateDesk(Desk):
 
         Raises:
             InvalidInputError: A name is neither, or there are too many.
-            NoSuchEntityError: There is no such package.
+            NoSuchEntityError: An ARN is of no package here.
         """
         ids = tuple(dict.fromkeys(map(self._package_id, names)))
         if len(ids) > limits.MAX_PACKAGES:
@@ -197,9 +198,11 @@ class TemplateDesk(Desk):
         if package_id is not None:
             return package_id
         arn = parse(name)
-        if name.startswith("arn:") and (arn is None or arn.kind is not kind):
-            raise InvalidInputError(f"INVALID_{kind.value}_ARN", f"{name!r} names no package")
-        raise NoSuchEntityError(kind, name)
+        if arn is not None and arn.kind is kind:
+            raise NoSuchEntityError(kind, name)
+        known = listed(sorted(self._packages))
+        text = f"{name!r} is neither the ARN nor the id of a rules package; there are {known}"
+        raise InvalidInputError(f"INVALID_{kind.value}_ARN", text)
 
     def _described(self, package_id: str) -> RulesPackage:
         package = self._packages[package_id]

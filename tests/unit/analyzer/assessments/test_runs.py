@@ -334,8 +334,9 @@ async def test_preview_says_what_a_run_would_exclude(desk: Assessments) -> None:
     page = await desk.exclusions_preview(template.arn, token)
     assert page is not None
     assert [(item.title, item.scopes[0].value) for item in page.items] == [(UNHEALTHY, "i-4")]
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as error:
         await desk.exclusions_preview(template.arn, "unknown")
+    assert error.value.code == "INVALID_PAGINATION_TOKEN"
 
 
 async def test_preview_names_busy_hosts_and_empty_targets(desk: Assessments) -> None:

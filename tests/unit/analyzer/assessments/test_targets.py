@@ -60,7 +60,7 @@ async def test_names_are_checked(desk: Assessments, name: str, code: str) -> Non
 async def test_target_needs_a_resource_group_that_exists(desk: Assessments) -> None:
     with pytest.raises(NoSuchEntityError):
         await desk.create_target("web", resource_group_arn=ARNS.resource_group("0-missing0"))
-    with pytest.raises(InvalidInputError, match="no ARN of that kind"):
+    with pytest.raises(InvalidInputError, match="is no resource group's ARN"):
         await desk.create_target("web", resource_group_arn=ARNS.target("0-missing0"))
 
 

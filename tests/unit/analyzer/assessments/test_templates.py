@@ -48,6 +48,7 @@ async def test_template_comes_back_as_it_was_made(desk: Assessments) -> None:
         ({"duration_s": 179}, "INVALID_ASSESSMENT_TEMPLATE_DURATION"),
         ({"duration_s": 86_401}, "INVALID_ASSESSMENT_TEMPLATE_DURATION"),
         ({"packages": ["arn:aws:nothing"]}, "INVALID_RULES_PACKAGE_ARN"),
+        ({"packages": ["runtime-behaviour"]}, "INVALID_RULES_PACKAGE_ARN"),
         ({"user_attributes": [Tag("a"), Tag("a")]}, "INVALID_USER_ATTRIBUTE_KEY"),
         (
             {"user_attributes": [Tag(str(n)) for n in range(11)]},
