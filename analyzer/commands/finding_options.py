@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from analyzer.commands.options import words
 from analyzer.errors import AssessmentError
 from analyzer.results.document import SEVERITIES
 from analyzer.suppression.finding_list import FindingQuery
@@ -58,11 +59,6 @@ def query_of(
         hosts=words(hosts),
         states=tuple(state for state in STATES if state == status),
     )
-
-
-def words(text: str) -> tuple[str, ...]:
-    """Return what stands between commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def group_of(pairs: Iterable[str]) -> dict[str, str]:

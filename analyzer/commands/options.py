@@ -64,6 +64,11 @@ def tags_of(pairs: Iterable[str]) -> list[Tag]:
     ]
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Return what stands between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def require_consent(question: str, *, yes: bool) -> None:
     """Ask a person before something is destroyed; without a terminal, want ``--yes``.
 

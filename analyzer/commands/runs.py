@@ -14,7 +14,15 @@ import typer
 
 from analyzer.commands.desk import finish, with_desk
 from analyzer.commands.following import follow
-from analyzer.commands.options import Data, FormatOption, ListFormat, OutFile, Rules, output_of
+from analyzer.commands.options import (
+    Data,
+    FormatOption,
+    ListFormat,
+    OutFile,
+    Rules,
+    output_of,
+    words,
+)
 from analyzer.commands.runs_diff import DIFF_EPILOG, diff
 from analyzer.commands.runs_kept import agents, delete, exclusions
 from analyzer.errors import AnalyzerError, AssessmentError
@@ -95,7 +103,9 @@ def start(
         except ValueError as error:
             raise AssessmentError(f"--for {duration}: {error}") from error
         place = output_of(output, None, evidence=evidence)
-        wanted = [] if packages == "all" else [item.strip() for item in packages.split(",")]
+        wanted = () if packages == "all" else words(packages)
+        if packages != "all" and not wanted:
+            raise AssessmentError("--packages: no rules package named; leave it out for all")
         run = await desk.start(name=name, duration_s=seconds, packages=wanted)
         if not watch_it:
             terminal.say(run.id)

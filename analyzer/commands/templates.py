@@ -22,6 +22,7 @@ from analyzer.commands.options import (
     output_of,
     require_consent,
     tags_of,
+    words,
 )
 from analyzer.errors import AssessmentError
 from analyzer.model import Exclusion, Page, TargetFilter, Template, TemplateFilter
@@ -237,7 +238,7 @@ def _seconds(duration: str) -> int:
 def _ids(packages: str, known: Sequence[Package]) -> list[str]:
     if packages == "all":
         return [package.id for package in known]
-    return [name.strip() for name in packages.split(",") if name.strip()]
+    return list(words(packages))
 
 
 async def _show(

@@ -135,3 +135,20 @@ def test_second_opinion_names_what_it_cannot_read(tmp_path: Path) -> None:
     code, _, err = run(f"runs second-opinion --events {malformed}")
     assert code == 2
     assert "malformed.ndjson:1" in err
+
+
+def test_packages_of_a_run_are_named_between_commas(data: DataFolder) -> None:
+    with data.locked():
+        code, out, _ = run("runs start --packages runtime-behavior,,secure-channels, --data DIR")
+        assert code == 0
+        assert run("runs start --packages , --data DIR")[0] == 2
+    (started,) = asyncio.run(_runs(data, out.strip()))
+    assert started.packages == ("runtime-behavior", "secure-channels")
+
+
+async def _runs(data: DataFolder, run_id: str) -> list[Run]:
+    store = await open_store(data.store)
+    try:
+        return [each for each in await store.runs() if each.id == run_id]
+    finally:
+        await store.close()
