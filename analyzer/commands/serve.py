@@ -12,12 +12,13 @@ from typing import Annotated, Final
 
 import typer
 
+from analyzer.access import CredentialsFile, Role
 from analyzer.arns import DEFAULT_ACCOUNT, DEFAULT_REGION
 from analyzer.assessments import limits_of
 from analyzer.broker import BrokerSettings
 from analyzer.commands.options import Data, Rules, folder_of
 from analyzer.data_folder import ServerNote
-from analyzer.errors import AnalyzerError, BrokerError
+from analyzer.errors import AccessError, AnalyzerError, BrokerError
 from analyzer.logs import set_up_logs
 from analyzer.present import open_terminal
 from analyzer.present.terminal import Terminal
@@ -32,6 +33,7 @@ from analyzer.server.serving import (
 )
 from rules.errors import RuleFileError
 from rules.loader import load_packages
+from rules.telemetry.clock import SystemClock
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -135,12 +137,27 @@ def _say_ready(terminal: Terminal, settings: ServeSettings, note: ServerNote) ->
     terminal.note(f"Serving from {folder.path}; broker on {note.broker_url}. Ctrl+C stops.")
     terminal.note(f"On each host:  proctor-agent run --broker-url {note.broker_url}")
     terminal.note(f"Then:          proctor runs start --data {folder.path} --for 15m --watch")
+    profile = profile_of(CredentialsFile(folder.credentials), now_us=SystemClock().now_us())
+    if profile is None:
+        terminal.note(f"AWS API:       {note.api_url}; {folder.credentials} has no key,")
+        terminal.note(f"               'proctor keys add NAME --data {folder.path}' makes one")
+        return
     terminal.note(f"AWS API:       {note.api_url}, with the keys of {folder.credentials}:")
     for name, value in {
         "AWS_SHARED_CREDENTIALS_FILE": folder.credentials,
-        "AWS_PROFILE": FIRST_KEY,
+        "AWS_PROFILE": profile,
         "AWS_REGION": settings.arns.region,
         "AWS_DEFAULT_REGION": settings.arns.region,  # the name that boto3 and the older CLI know
         "AWS_ENDPOINT_URL_INSPECTOR": note.api_url,
     }.items():
         terminal.note(f"  export {name}={shlex.quote(str(value))}")
+
+
+def profile_of(file: CredentialsFile, *, now_us: int) -> str | None:
+    """Return a profile that works: the first start's, else the first that may do everything."""
+    try:
+        keys = [key for key in file.read() if not key.has_expired(now_us)]
+    except AccessError:  # the server says so as long as it is the case
+        return None
+    ranked = sorted(keys, key=lambda key: (key.name != FIRST_KEY, key.role is not Role.FULL))
+    return ranked[0].name if ranked else None
