@@ -6,8 +6,8 @@ the kernel does not tell with a change. Out: two events for each local side, ope
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
 
 from agent.correlate.connection_rows import (
     Connection,
@@ -18,6 +18,7 @@ from agent.correlate.connection_rows import (
     opened_row,
 )
 from agent.correlate.connections import MAX_CONNECTIONS
+from agent.correlate.endings import Ending, Endings
 from agent.correlate.kernel_listeners import KernelListeners
 from agent.correlate.listeners import is_known
 from agent.sensors.observations import SocketChange, owner_key
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 GRACE_US: Final = 750_000  # an end waits so long for the notice that brings its bytes
 LONGEST_GRACE_US: Final = 5_000_000  # and so long while notices pile up
 MAX_OPENING: Final = 8_192  # attempts under way; the oldest are forgotten, and their process
-MAX_REMEMBERED: Final = 8_192  # of each kind of memory of what was told
+MAX_CLOSERS: Final = 8_192  # of sockets that were opened before
+MAX_TWINS: Final = 64  # open connections between the same ends; one more, and the oldest has ended
 _POLLS_UNTIL_GONE: Final = 2
 # Plain numbers: a member of an enumeration takes longer to look up than all the rest.
 _SYN_SENT: Final = int(TcpState.SYN_SENT)
@@ -44,19 +46,6 @@ _SYN_RECV: Final = int(TcpState.SYN_RECV)
 _ESTABLISHED: Final = int(TcpState.ESTABLISHED)
 _CLOSE: Final = int(TcpState.CLOSE)
 _LISTEN: Final = int(TcpState.LISTEN)
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-@dataclass(slots=True)
-class _Ending:
-    closed_us: int
-    connection: Connection
-    is_abort: bool
-    """Whether its holder broke it off: the notice may then lack the peer."""
-    following: _Ending | None = None
-    """Another one between the same ends, later or in another network namespace."""
 
 
 class KernelConnections:
@@ -78,22 +67,20 @@ class KernelConnections:
         *,
         limit: int = MAX_CONNECTIONS,
     ) -> None:
-        self.closers: dict[Ends, Process] = {}
+        self.closers: OrderedDict[Ends, Process] = OrderedDict()
         self.notices_wait = False
         self._listeners = listeners
         self._listening = KernelListeners()
         self._own = own
         self._lost = lost
         self._limit = limit
-        self._opening: dict[int, SocketChange] = {}
+        self._opening: OrderedDict[int, SocketChange] = OrderedDict()
         self._open: dict[int, Connection] = {}
         self._sockets: dict[Ends, int] = {}  # the latest between these ends
         # Others between the same ends, the oldest first: of other network namespaces, or gone.
         self._older: dict[Ends, list[int]] = {}
-        self._waiting: dict[Ends, _Ending] = {}  # for the notice of their end; the oldest first
+        self._endings = Endings()
         self._ended: set[Ends] = set()  # in the latest changes: the poll before may show them
-        # Ended and told, but the notices may still come; the values say which were broken off.
-        self._awaited: dict[Ends, list[bool]] = {}
         self._polled: set[int] = set()
         self._is_live = False
         self._ends_are_told = False
@@ -157,11 +144,10 @@ class KernelConnections:
             return self._settle_forgotten(closed)
         if not closed.established:
             return None  # another attempt between the same ends
-        ending = self._take(ends)
+        ending = self._endings.take(ends)
         if ending is not None:
             return [_with_bytes(ending.connection, ending.closed_us, closed)]
-        if ends in self._awaited:
-            self._stop_awaiting(ends)
+        if self._endings.is_awaited(ends):
             return []
         socket = next(iter(self._older.get(ends, ())), self._sockets.get(ends))
         if socket is None:
@@ -176,9 +162,8 @@ class KernelConnections:
     def flush(self) -> list[Event]:
         """Return the ends that still wait for their notice, for collection ends."""
         events: list[Event] = []
-        for ends in list(self._waiting):
-            while (ending := self._take(ends)) is not None:
-                self._tell(ending, events)
+        for ending in self._endings.take_all():
+            self._tell(ending, events)
         return events
 
     def _begin_anew(self, ts_us: int, events: list[Event]) -> None:
@@ -196,7 +181,8 @@ class KernelConnections:
         if known is not None:
             self._conclude(change.socket, change.ts_us, events)
         self._opening[change.socket] = change
-        _bound(self._opening, MAX_OPENING)
+        if len(self._opening) > MAX_OPENING:
+            self._opening.popitem(last=False)
 
     def _establish(self, change: SocketChange, source: str, events: list[Event]) -> None:
         ts_us, socket, old_state, _, address, port, peer, peer_port, _, _ = change
@@ -223,7 +209,10 @@ class KernelConnections:
         self._open[socket] = connection
         other = self._sockets.get(connection.ends)
         if other is not None:
-            self._older.setdefault(connection.ends, []).append(other)
+            older = self._older.setdefault(connection.ends, [])
+            older.append(other)
+            if len(older) >= MAX_TWINS:
+                self._conclude(older[0], ts_us, events)
         self._sockets[connection.ends] = socket
         events.append(opened_row(connection, ts_us))
 
@@ -233,7 +222,8 @@ class KernelConnections:
             _learn_exact(connection, change)
         elif change.process is not None:
             self.closers[Ends("tcp", *change[4:8])] = change.process
-            _bound(self.closers, MAX_REMEMBERED)
+            if len(self.closers) > MAX_CLOSERS:
+                self.closers.popitem(last=False)
 
     def _close(self, change: SocketChange, events: list[Event]) -> None:
         socket = change.socket
@@ -248,13 +238,13 @@ class KernelConnections:
         connection = self._forget(socket)
         if connection.is_inbound and connection.listener is None:
             connection.listener = self._find_listener(*connection.ends[1:3])
-        ending = _Ending(change.ts_us, connection, is_abort=change.process is not None)
+        ending = Ending(change.ts_us, connection, is_abort=change.process is not None)
         if connection.is_elsewhere or not self._ends_are_told:
             self._tell(ending, events)
         else:
-            first = self._waiting.setdefault(connection.ends, ending)
-            if first is not ending:
-                _append(first, ending)
+            oldest = self._endings.wait(ending)
+            if oldest is not None:
+                self._tell(oldest, events)
 
     def _find_listener(self, address: str, port: int) -> Listener | None:
         """Return the listener of this namespace, else one that the kernel told of."""
@@ -269,26 +259,12 @@ class KernelConnections:
         Those of the changes that are being told have not waited: their notices come after them.
         """
         before_us = ts_us - (LONGEST_GRACE_US if self.notices_wait else GRACE_US)
-        late: list[Ends] = []
-        for ends, ending in self._waiting.items():
-            if ending.closed_us > before_us:
-                break
-            late.append(ends)
-        for ends in late:
-            while (told := self._take(ends)) is not None:
-                self._tell(told, events)
+        for ending in self._endings.take_late(before_us):
+            self._tell(ending, events)
 
-    def _tell(self, ending: _Ending, events: list[Event]) -> None:
+    def _tell(self, ending: Ending, events: list[Event]) -> None:
         events.append(closed_row(ending.connection, ending.closed_us))
-        self._awaited.setdefault(ending.connection.ends, []).append(ending.is_abort)
-        _bound(self._awaited, MAX_REMEMBERED)
-
-    def _take(self, ends: Ends) -> _Ending | None:
-        """Return the oldest ending between these ends, which waits no longer."""
-        ending = self._waiting.pop(ends, None)
-        if ending is not None and ending.following is not None:
-            self._waiting[ends] = ending.following
-        return ending
+        self._endings.remember(ending)
 
     def _forget(self, socket: int) -> Connection:
         connection = self._open.pop(socket)
@@ -310,7 +286,7 @@ class KernelConnections:
         """End a connection whose end was lost: nobody knows how long it lasted."""
         connection = self._forget(socket)
         connection.is_start_known = False
-        self._tell(_Ending(ts_us, connection, is_abort=False), events)
+        self._tell(Ending(ts_us, connection, is_abort=False), events)
 
     def _miss(self, present: set[int], ts_us: int) -> list[Event]:
         """End connections that polls used to show and show no more."""
@@ -327,29 +303,10 @@ class KernelConnections:
 
     def _settle_forgotten(self, closed: ClosedSocket) -> list[Event] | None:
         """Take in a notice without the peer, of a connection that this host broke off."""
-        port = closed.local_port
-        for ends, ending in self._waiting.items():
-            if ends.local_port == port and ending.is_abort:
-                self._take(ends)
-                events: list[Event] = []
-                self._tell(ending, events)
-                return events
-        for ends, are_aborts in self._awaited.items():
-            if ends.local_port == port and are_aborts[0]:
-                self._stop_awaiting(ends)
-                return []
-        return None
-
-    def _stop_awaiting(self, ends: Ends) -> None:
-        del self._awaited[ends][0]
-        if not self._awaited[ends]:
-            del self._awaited[ends]
-
-
-def _append(first: _Ending, ending: _Ending) -> None:
-    while first.following is not None:
-        first = first.following
-    first.following = ending
+        ending = self._endings.take_aborted(closed.local_port)
+        if ending is None:
+            return [] if self._endings.is_abort_awaited(closed.local_port) else None
+        return [closed_row(ending.connection, ending.closed_us)]
 
 
 def _learn_exact(connection: Connection, change: SocketChange) -> None:
@@ -373,8 +330,3 @@ def _with_bytes(connection: Connection, ts_us: int, closed: ClosedSocket) -> Eve
         bytes_sent=closed.bytes_sent,
         bytes_received=closed.bytes_received,
     )
-
-
-def _bound(memory: dict[_Key, _Value], most: int) -> None:
-    while len(memory) > most:
-        del memory[next(iter(memory))]

@@ -499,7 +499,7 @@ def test_before_the_kernel_is_heard_polls_tell_everything() -> None:
 
 def test_memory_is_bounded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_connections, "MAX_OPENING", 1)
-    monkeypatch.setattr(kernel_connections, "MAX_REMEMBERED", 1)
+    monkeypatch.setattr(kernel_connections, "MAX_CLOSERS", 1)
     sides = [Told(("192.0.2.1", port), REMOTE, socket=port, process=CURL) for port in (1, 2, 3)]
     events = host.hear(
         told(2, *(side.connect(1.5) for side in sides)),
@@ -511,7 +511,23 @@ def test_memory_is_bounded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
     kernel = host.correlator._kernel
     assert columns(events[:3], "attribution") == [("unknown",), ("unknown",), ("exact",)]
-    assert (len(kernel._awaited), len(kernel.closers), len(kernel)) == (1, 1, 0)
+    assert (len(kernel.closers), len(kernel)) == (1, 0)
+
+
+def test_of_too_many_between_the_same_ends_the_oldest_has_ended(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_connections, "MAX_TWINS", 2)
+    sides = [outbound(socket=number) for number in range(1, 5)]
+    events = host.hear(
+        *(told(2, side.connect(1.5), side.connected(1.6)) for side in sides),
+        told(3, *(side.gone(2.5) for side in sides)),
+        told(9),
+    )
+
+    states = [event.values["state"] for event in events]
+    assert (states.count("opened"), states.count("closed")) == (4, 4)
+    assert sum("duration_us" in event.values for event in events) == 2  # of two it is unknown
 
 
 def test_programs_become_processes(host: Host) -> None:
