@@ -65,6 +65,32 @@ _KINDS: Final = (  # the innermost part that is there says what the ARN names
 )
 
 
+_OF_INSPECTOR: Final = (  # the columns of the table, behind region and account
+    "common-vulnerabilities-and-exposures",
+    "cis-benchmarks",
+    "network-reachability",
+    "security-best-practices",
+    "runtime-behavior",
+)
+# Source: the user guide's list of rules-package ARNs by region, 2019; "-" where it had none.
+_TABLE: Final = """
+us-east-1      316112463485  0-gEjTy7T7 0-rExsr2X8 0-PmNV0Tcd 0-R01qwB5Q 0-gBONHN9h
+us-east-2      646659390643  0-JnA8Zp85 0-m8r61nnh 0-cE4kTR30 0-AxKmMHPX 0-UCYZFKPV
+us-west-1      166987590008  0-TKgzoVOa 0-xUY8iRqX 0-TxmXimXF 0-byoQRFYm 0-yeYxlt0x
+us-west-2      758058086616  0-9hgA516p 0-H5hpSawc 0-rD1z6dpl 0-JJOtZiqQ 0-vg5GGHSD
+ap-south-1     162588757376  0-LqnJE9dO 0-PSUlX14m 0-YxKfjFu1 0-fs0IZZBj 0-EhMQZy6C
+ap-northeast-2 526946625049  0-PoGHMznc 0-T9srhg1z 0-s3OmLzhL 0-2WRpmi4n 0-PoYq7lI7
+ap-southeast-2 454640832652  0-D5TGAxiR 0-Vkd2Vxjq 0-FLcuV4Gz 0-asL6HRgN 0-P8Tel2Xj
+ap-northeast-1 406045910587  0-gHP9oWNT 0-7WNjqgGu 0-YI95DVd7 0-bBUQnxMq 0-knGBhqEu
+eu-central-1   537503971621  0-wNqHa8M9 0-nZrAVuv8 0-6yunpJ91 0-ZujVHEPB 0-0GMUM6fg
+eu-west-1      357557129151  0-ubA5XvBh 0-sJBhCr0F 0-SPzU33xe 0-SnojL3Z6 0-lLmwe1zd
+eu-west-2      146838936955  0-kZGCqcE1 0-IeCjwf1W 0-AizSYyNq 0-XApUiSaP -
+eu-north-1     453420244670  0-IgdgIewd 0-Yn8jlX7f 0-52Sn74uu 0-HfBQSbSf -
+us-gov-east-1  206278770380  0-3IFKFuOb 0-pTLCdIww -          0-vlgEGcVD 0-850TmCFX
+us-gov-west-1  850862329162  0-4oQgcI4G 0-Ac4CFOuc -          0-rOTGqe5G 0-JMyjuzoW
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Service:
     """The account that owns a region's rules packages, and ids that clients may have written."""
@@ -73,30 +99,15 @@ class _Service:
     ids: dict[str, str]
 
 
-def _service(account: str, best_practices: str, runtime_behavior: str = "") -> _Service:
-    ids = {"security-best-practices": best_practices}
-    if runtime_behavior:
-        ids["runtime-behavior"] = runtime_behavior
-    return _Service(account, ids)
+def _services() -> dict[str, _Service]:
+    services = {}
+    for region, account, *ids in map(str.split, _TABLE.strip().splitlines()):
+        named = zip(_OF_INSPECTOR, ids, strict=True)
+        services[region] = _Service(account, {name: id_ for name, id_ in named if id_ != "-"})
+    return services
 
 
-# Source: the user guide's list of rules-package ARNs by region, 2019.
-_SERVICES: Final = {
-    "us-east-1": _service("316112463485", "0-R01qwB5Q", "0-gBONHN9h"),
-    "us-east-2": _service("646659390643", "0-AxKmMHPX", "0-UCYZFKPV"),
-    "us-west-1": _service("166987590008", "0-byoQRFYm", "0-yeYxlt0x"),
-    "us-west-2": _service("758058086616", "0-JJOtZiqQ", "0-vg5GGHSD"),
-    "ap-south-1": _service("162588757376", "0-fs0IZZBj", "0-EhMQZy6C"),
-    "ap-northeast-2": _service("526946625049", "0-2WRpmi4n", "0-PoYq7lI7"),
-    "ap-southeast-2": _service("454640832652", "0-asL6HRgN", "0-P8Tel2Xj"),
-    "ap-northeast-1": _service("406045910587", "0-bBUQnxMq", "0-knGBhqEu"),
-    "eu-central-1": _service("537503971621", "0-ZujVHEPB", "0-0GMUM6fg"),
-    "eu-west-1": _service("357557129151", "0-SnojL3Z6", "0-lLmwe1zd"),
-    "eu-west-2": _service("146838936955", "0-XApUiSaP"),
-    "eu-north-1": _service("453420244670", "0-HfBQSbSf"),
-    "us-gov-east-1": _service("206278770380", "0-vlgEGcVD", "0-850TmCFX"),
-    "us-gov-west-1": _service("850862329162", "0-rOTGqe5G", "0-JMyjuzoW"),
-}
+_SERVICES: Final = _services()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from analyzer.assessments.paging import checked_limit, page_of, position_of
 from analyzer.assessments.targets import selector_of
 from analyzer.errors import InvalidInputError, PreviewInProgressError
 from analyzer.model import Exclusion, ExclusionsPreview, Found, Page, Run
-from analyzer.results.exclusions import of_hosts
+from analyzer.results.exclusions import of_hosts, of_packages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,4 +118,5 @@ class ExclusionDesk(Desk):
         active = await rows.runs.active()
         choice = choose_hosts(draft, await rows.agents.all(), active, now_us)
         hosts = choice.seen_by(replace(draft, agents=choice.healthy), now_us)
-        return of_hosts(hosts, busy=[agent_id for agent_id, _ in choice.busy])
+        busy = [agent_id for agent_id, _ in choice.busy]
+        return [*of_packages(template.packages), *of_hosts(hosts, busy=busy)]

@@ -27,6 +27,7 @@ from analyzer.model import (
     RunAgentFilter,
     RunFilter,
     StopAction,
+    evaluated,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class RunDesk(Desk):
         return counts
 
     async def finding_counts_by_package(self, arn: str) -> dict[str, int]:
-        """Return how many findings a run has, by ARN of each of its rules packages, zeros too.
+        """Return how many findings a run has, by ARN of each package it evaluates, zeros too.
 
         Raises:
             InvalidInputError: The ARN is none.
@@ -109,7 +110,7 @@ class RunDesk(Desk):
         async with self._store.reading() as rows:
             run = await self._run(rows, arn)
             counts = await rows.findings.counts(run.id)
-        ids = run.packages or sorted(self._packages)
+        ids = evaluated(run.packages) or sorted(self._packages)
         return count_by_package(counts, {self.arns.rules_package(id_): id_ for id_ in ids})
 
     async def notifications(self, arn: str) -> list[OutboxMessage]:

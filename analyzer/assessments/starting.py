@@ -16,7 +16,7 @@ from analyzer.assessments.happenings import changes_between
 from analyzer.assessments.states import create_run
 from analyzer.assessments.targets import selector_of
 from analyzer.errors import AgentsBusyError, InvalidInputError, LimitExceededError
-from analyzer.model import Run, RunState, Target, Template
+from analyzer.model import Run, RunState, Target, Template, evaluated
 from analyzer.store import tell
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class StartDesk(Desk):
 
         Raises:
             InvalidInputError: The ARN is none, the name cannot be kept or is taken
-                (``NAME_TAKEN``), or the template has no rules package.
+                (``NAME_TAKEN``), or the template has no rules package of Proctor's.
             NoSuchEntityError: The template does not exist.
             AgentsBusyError: Hosts of the target are in an active run.
             LimitExceededError: There are too many runs, or too many hosts in active ones.
@@ -54,9 +54,10 @@ class StartDesk(Desk):
         async with self._store.writing() as rows:
             template = await self._template(rows, template_arn)
             target = await self._target(rows, template.target_arn)
-            if not template.packages:
+            if not evaluated(template.packages):
                 code = "INVALID_NUMBER_OF_RULES_PACKAGE_ARNS"
-                raise InvalidInputError(code, "a run needs a template with a rules package")
+                text = "a run needs a template with a rules package that Proctor has"
+                raise InvalidInputError(code, text)
             run = await self._new_run(rows, template, name, now_us)
             run = replace(run, selector=await selector_of(rows, target))
             return await self._begin(rows, run, now_us)

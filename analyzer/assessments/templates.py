@@ -21,7 +21,15 @@ from analyzer.errors import (
     LimitExceededError,
     NoSuchEntityError,
 )
-from analyzer.model import Found, Page, RulesPackage, Tag, Template, TemplateFilter
+from analyzer.model import (
+    ABSENT_PACKAGES,
+    Found,
+    Page,
+    RulesPackage,
+    Tag,
+    Template,
+    TemplateFilter,
+)
 from analyzer.words import listed
 
 if TYPE_CHECKING:
@@ -168,7 +176,7 @@ class TemplateDesk(Desk):
         """Return the rules packages of these ARNs."""
 
         async def get(arn: str) -> RulesPackage | None:
-            package_id = self.arns.package_of(arn, self._packages)
+            package_id = self.arns.package_of(arn, [*self._packages, *ABSENT_PACKAGES])
             return None if package_id is None else self._described(package_id)
 
         return await self._found(arns, EntityKind.RULES_PACKAGE, get)
@@ -192,9 +200,9 @@ class TemplateDesk(Desk):
 
     def _package_id(self, name: str) -> str:
         kind = EntityKind.RULES_PACKAGE
-        if name in self._packages:
+        if name in self._packages or name in ABSENT_PACKAGES:
             return name
-        package_id = self.arns.package_of(name, self._packages)
+        package_id = self.arns.package_of(name, [*self._packages, *ABSENT_PACKAGES])
         if package_id is not None:
             return package_id
         arn = parse(name)
@@ -205,9 +213,14 @@ class TemplateDesk(Desk):
         raise InvalidInputError(f"INVALID_{kind.value}_ARN", text)
 
     def _described(self, package_id: str) -> RulesPackage:
-        package = self._packages[package_id]
+        arn = self.arns.rules_package(package_id)
+        package = self._packages.get(package_id)
+        if package is None:
+            absent = ABSENT_PACKAGES[package_id]
+            what = "Not part of Proctor: runs evaluate nothing of it, and say so in an exclusion."
+            return RulesPackage(arn, package_id, absent.title, "0", "Proctor", what)
         return RulesPackage(
-            arn=self.arns.rules_package(package_id),
+            arn=arn,
             id=package_id,
             name=package.title,
             version=package.version,

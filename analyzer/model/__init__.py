@@ -6,6 +6,7 @@ How they change is ``assessments``' business, where they are kept ``store``'s. T
 
 from __future__ import annotations
 
+from analyzer.model.absent_packages import ABSENT_PACKAGES, evaluated
 from analyzer.model.agents import (
     AGENT_SILENT_US,
     Agent,
@@ -64,6 +65,7 @@ from analyzer.model.tags import Tag, selects
 from analyzer.model.targets import ResourceGroup, RulesPackage, Target, Template
 
 __all__ = [
+    "ABSENT_PACKAGES",
     "AGENT_SILENT_US",
     "CLEAN_RULE",
     "CLEAN_TITLE",
@@ -111,6 +113,7 @@ __all__ = [
     "TargetFilter",
     "Template",
     "TemplateFilter",
+    "evaluated",
     "ipv4_of",
     "new_id",
     "selects",

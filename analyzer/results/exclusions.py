@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from analyzer.arns import stable_id
-from analyzer.model import Exclusion, HealthCode, Scope, Tag
+from analyzer.model import ABSENT_PACKAGES, Exclusion, HealthCode, Scope, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +28,7 @@ UNHEALTHY: Final = "Agent unhealthy"
 SILENT: Final = "Agent sent no telemetry up to the end"
 NOT_EVALUATED: Final = "Rules not evaluated on instance"
 FAILED: Final = "Rules evaluation error"
+ABSENT: Final = "Rules package not available"
 _MAX_NAMED: Final = 20  # rules that an exclusion lists as attributes
 _MAX_VALUE: Final = 256
 
@@ -79,6 +80,23 @@ def of_result(
         for agent_id in sorted(silent)
     ]
     return [*gone, *_of_packages(result, packages)]
+
+
+def of_packages(packages: Iterable[str]) -> list[Exclusion]:
+    """Return what is excluded because Proctor has no such rules package."""
+    return [
+        Exclusion(
+            title=ABSENT,
+            description=(
+                f"{absent.title} is not part of Proctor: nothing of it is evaluated. That is not "
+                "the same as clean."
+            ),
+            recommendation=f"{absent.instead} Or take the rules package out of the template.",
+            scopes=(Scope("RULES_PACKAGE_ARN", package_id),),
+        )
+        for package_id in packages
+        if (absent := ABSENT_PACKAGES.get(package_id)) is not None
+    ]
 
 
 def of_failure(run: Run) -> list[Exclusion]:

@@ -20,7 +20,7 @@ from analyzer.canonical.digests import BatchId
 from analyzer.errors import AnalyzerError, SegmentReadError, SnapshotError
 from analyzer.ingest.receive import Stored
 from analyzer.ingest.segments import SegmentLog, read_segments, segments_of
-from analyzer.model import Run, RunState
+from analyzer.model import Run, RunState, evaluated
 from analyzer.replay.judged import keep
 from analyzer.runs.live import LiveRun, chosen_packages
 from analyzer.runs.records import RunRecords
@@ -167,10 +167,11 @@ class RunClock:
     async def _adopt(self, run: Run) -> LiveRun | None:
         await self._records.take_up(run)
         packages = chosen_packages(self._packages, run.packages)
-        unknown = set(run.packages) - {package.id for package in packages}
-        if unknown:
+        unknown = set(evaluated(run.packages)) - {package.id for package in packages}
+        if unknown or (run.packages and not packages):
             known = ", ".join(package.id for package in self._packages)
-            message = f"unknown rules package {', '.join(sorted(unknown))}; there are {known}"
+            named = ", ".join(sorted(unknown or run.packages))
+            message = f"unknown rules package {named}; there are {known}"
             await self._end(replace(run, message=message), RunState.FAILED)
             return None
         try:

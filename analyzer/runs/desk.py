@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from analyzer.assessments import Assessments, identity_of, limits_in
 from analyzer.errors import AssessmentError
 from analyzer.ingest.segments import segments_of
+from analyzer.model import evaluated
 from analyzer.replay.judged import read_rules
 from analyzer.results.document import Result, from_json
 from analyzer.words import listed
@@ -144,7 +145,7 @@ class RunDesk:
 
         chosen = chosen_packages(packages, run.packages)
         rules = [rule for package in chosen for rule in package.rules]
-        unknown = set(run.packages) - {package.id for package in chosen}
+        unknown = set(evaluated(run.packages)) - {package.id for package in chosen}
         if unknown:
             raise AssessmentError(
                 f"unknown rules package {listed(sorted(unknown))}; name their folder with --rules"

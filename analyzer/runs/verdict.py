@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from analyzer.model import Run, RunState
 from analyzer.replay.judged import Judged, settings_digest
 from analyzer.results.document import Digests, Result, RunInfo, assemble, to_json
-from analyzer.results.exclusions import numbered, of_hosts, of_result
+from analyzer.results.exclusions import numbered, of_hosts, of_packages, of_result
 from analyzer.results.finding_rows import finding_rows
 from rules.loader import rules_digest
 from rules.outcome import MAX_GROUPS
@@ -64,6 +64,7 @@ def finished(
     interfaces = {agent_id: agent.interfaces for agent_id, agent in agents.items()}
     rows = finding_rows(run, result, live.packages, assessed, at_us=now_us, interfaces=interfaces)
     excluded = [
+        *of_packages(run.packages),
         *(of_hosts(hosts) if hosts or not run.agents else ()),
         *of_result(result, live.packages, silent=silent),
     ]

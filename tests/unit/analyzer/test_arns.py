@@ -72,6 +72,20 @@ def test_packages_that_inspector_had_keep_its_arns() -> None:
     assert HERE.rules_package("security-best-practices").endswith("/0-SnojL3Z6")
 
 
+@pytest.mark.parametrize(
+    ("package", "id_"),
+    [
+        ("common-vulnerabilities-and-exposures", "0-ubA5XvBh"),
+        ("cis-benchmarks", "0-sJBhCr0F"),
+        ("network-reachability", "0-SPzU33xe"),
+    ],
+)
+def test_packages_that_proctor_has_not_keep_their_arns(package: str, id_: str) -> None:
+    assert HERE.rules_package(package) == (
+        f"arn:aws:inspector:eu-west-1:357557129151:rulespackage/{id_}"
+    )
+
+
 def test_other_packages_have_an_id_that_never_changes() -> None:
     assert stable_id("rulespackage", "secure-channels") == "0-lYr3fdjx"
     assert HERE.rules_package("secure-channels").endswith("/0-lYr3fdjx")

@@ -79,6 +79,25 @@ async def test_packages_of_other_regions_do_not_exist(desk: Assessments) -> None
         await make_template(desk, packages=[elsewhere])
 
 
+async def test_packages_that_only_inspector_had_may_stand_in_templates(desk: Assessments) -> None:
+    """Code that names them by their ARNs goes on working, and is told that they are not here."""
+    vulnerabilities = "arn:aws:inspector:eu-west-1:357557129151:rulespackage/0-ubA5XvBh"
+    ours = ARNS.rules_package("runtime-behavior")
+    template = await make_template(desk, packages=[vulnerabilities, ours])
+    assert desk.package_arns(template.packages) == (vulnerabilities, ours)
+    (described,) = (await desk.describe_packages([vulnerabilities])).items
+    assert described.name == "Common Vulnerabilities and Exposures"
+    assert described.description.startswith("Not part of Proctor")
+    assert vulnerabilities not in [each.arn for each in (await desk.list_packages()).items]
+    filtered = TemplateFilter(packages=desk.package_ids([vulnerabilities]))
+    assert [each.arn for each in (await desk.list_templates(filtered)).items] == [template.arn]
+    alone = await desk.create_template(
+        template.target_arn, name="alone", duration_s=180, packages=[vulnerabilities]
+    )
+    with pytest.raises(InvalidInputError, match="a rules package that Proctor has"):
+        await desk.start_run(alone.arn)
+
+
 async def test_templates_are_limited() -> None:
     desk = make_desk(limits=Limits(templates=1))
     template = await make_template(desk)

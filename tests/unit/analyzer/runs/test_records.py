@@ -22,7 +22,14 @@ from analyzer.model import (
     Tag,
     Template,
 )
-from analyzer.results.exclusions import FAILED, NO_INSTANCES, NOT_EVALUATED, SILENT, UNHEALTHY
+from analyzer.results.exclusions import (
+    ABSENT,
+    FAILED,
+    NO_INSTANCES,
+    NOT_EVALUATED,
+    SILENT,
+    UNHEALTHY,
+)
 from analyzer.runs import clock
 from analyzer.runs.clock import RunClock
 from analyzer.store import MemoryStore, event_of
@@ -332,3 +339,28 @@ async def test_canceled_run_has_no_findings(site: Site) -> None:
     assert (await site.desk.list_findings()).items == ()
     assert EventKind.RUN_COMPLETED not in await site.told(run)
     assert (await site.desk.list_exclusions(run.arn)).items == ()
+
+
+async def test_package_that_only_inspector_had_is_excluded_and_never_clean(site: Site) -> None:
+    template = await site.template()
+    named = ["runtime-behavior", "aws-endpoints", "cis-benchmarks"]
+    more = await site.desk.create_template(
+        template.target_arn, name="more", duration_s=180, packages=named
+    )
+    token = await site.desk.create_exclusions_preview(more.arn)
+    await site.desk.make_previews()
+    preview = await site.desk.exclusions_preview(more.arn, token)
+    assert preview is not None
+    assert ABSENT in [each.title for each in preview.items]
+    run = await assess(site, await site.desk.start_run(more.arn))
+    absent = [e for e in (await site.desk.list_exclusions(run.arn)).items if e.title == ABSENT]
+    assert [scope.value for each in absent for scope in each.scopes] == ["cis-benchmarks"]
+    counted = await site.desk.finding_counts_by_package(run.arn)
+    assert ARNS.rules_package("cis-benchmarks") not in counted
+
+
+async def test_run_of_nothing_but_absent_packages_fails(site: Site) -> None:
+    run = await site.desk.quick_run(name="", duration_s=5, packages=["cis-benchmarks"])
+    run = await site.tick(run)
+    assert run.state is RunState.FAILED
+    assert run.message.startswith("unknown rules package cis-benchmarks; there are ")
