@@ -108,7 +108,7 @@ class KernelConnections:
             elif state == _LISTEN:
                 self._listening.begin(change)
             else:
-                self._learn_closer(change)
+                self._learn_closer(change, events)
         return events
 
     def reconcile(self, seen: ConnectionsSeen) -> tuple[ConnectionsSeen, list[Event]]:
@@ -204,7 +204,7 @@ class KernelConnections:
             process=None,
             listener=self._find_listener(address, port) if is_inbound else None,
         )
-        if attempt is not None:
+        if attempt is not None and _may_become(attempt, change):
             _learn_exact(connection, attempt)
         self._open[socket] = connection
         other = self._sockets.get(connection.ends)
@@ -216,14 +216,22 @@ class KernelConnections:
         self._sockets[connection.ends] = socket
         events.append(opened_row(connection, ts_us))
 
-    def _learn_closer(self, change: SocketChange) -> None:
-        connection = self._open.get(change.socket)
+    def _learn_closer(self, change: SocketChange, events: list[Event]) -> None:
+        connection = self._find(change, events)
         if connection is not None:
             _learn_exact(connection, change)
         elif change.process is not None:
             self.closers[Ends("tcp", *change[4:8])] = change.process
             if len(self.closers) > MAX_CLOSERS:
                 self.closers.popitem(last=False)
+
+    def _find(self, change: SocketChange, events: list[Event]) -> Connection | None:
+        """Return the connection of a socket; one that the socket was before has ended unheard."""
+        connection = self._open.get(change.socket)
+        if connection is None or connection.ends[1:] == change[4:8]:
+            return connection
+        self._conclude(change.socket, change.ts_us, events)
+        return None
 
     def _close(self, change: SocketChange, events: list[Event]) -> None:
         socket = change.socket
@@ -232,8 +240,8 @@ class KernelConnections:
             return
         self._opening.pop(socket, None)  # an attempt that failed is no connection
         if change.process is not None:
-            self._learn_closer(change)
-        if socket not in self._open:
+            self._learn_closer(change, events)
+        if self._find(change, events) is None:
             return
         connection = self._forget(socket)
         if connection.is_inbound and connection.listener is None:
@@ -307,6 +315,12 @@ class KernelConnections:
         if ending is None:
             return [] if self._endings.is_abort_awaited(closed.local_port) else None
         return [closed_row(ending.connection, ending.closed_us)]
+
+
+def _may_become(attempt: SocketChange, change: SocketChange) -> bool:
+    """Tell whether a socket was established by an attempt, and not by a later one, unheard."""
+    is_same_port = attempt.local_port in {0, change.local_port}  # none may be chosen yet
+    return is_same_port and attempt[6:8] == change[6:8]
 
 
 def _learn_exact(connection: Connection, change: SocketChange) -> None:

@@ -497,6 +497,38 @@ def test_before_the_kernel_is_heard_polls_tell_everything() -> None:
     ]
 
 
+@pytest.mark.parametrize("later", ["shut", "gone", "abort"])
+def test_socket_that_became_another_unheard_keeps_no_process(host: Host, later: str) -> None:
+    first, second = outbound(), Told(("192.0.2.1", 40_001), REMOTE, process=NGINX)
+    events = host.hear(
+        told(2, first.connect(1.5), first.connected(1.6)),
+        told(3, getattr(second, later)(2.5)),
+        told(9),
+    )
+
+    assert columns(events, "state", "pid", "local_port", "duration_us") == [
+        ("opened", 90, 40_000, None),
+        ("closed", 90, 40_000, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("local", "remote"),
+    [
+        (("192.0.2.1", 40_001), REMOTE),
+        (CLIENT, ("203.0.113.9", 80)),
+        (CLIENT, ("203.0.113.8", 443)),
+    ],
+)
+def test_attempt_of_before_is_not_taken_for_a_later_one(
+    host: Host, local: tuple[str, int], remote: tuple[str, int]
+) -> None:
+    lost = Told(local, remote, process=CURL)
+    events = host.hear(told(2, lost.connect(1.5), outbound().connected(1.6)))
+
+    assert columns(events, "state", "attribution") == [("opened", "unknown")]
+
+
 def test_memory_is_bounded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_connections, "MAX_OPENING", 1)
     monkeypatch.setattr(kernel_connections, "MAX_CLOSERS", 1)
