@@ -59,6 +59,7 @@ class _Parts(NamedTuple):
     """Rows of parts, as the operations take them.
 
     Attributes:
+        highest: No key is above it.
         places: Which rows of the columns these are; None = all.
     """
 
@@ -66,6 +67,7 @@ class _Parts(NamedTuple):
     bits: tuple[np.uint64, np.uint64]
     processes: npt.NDArray[np.uint32]
     keys: npt.NDArray[np.int32]
+    highest: int
     starts: Int64s
     stops: Int64s
     places: Places | None
@@ -127,6 +129,7 @@ class Counting:
                 bits=rows.bits,
                 processes=rows.processes,
                 keys=rows.keys,
+                highest=rows.highest,
                 ts_us=ts_us,
                 amounts=amounts,
                 parts=np.column_stack((hosts, rows.starts, rows.stops, first, last, to_us)),
@@ -180,7 +183,7 @@ class Counting:
         starts, stops = held.starts[parts], held.stops[parts]
         if keys is not None and bits is not None:
             processes = plain(selection.columns.process)
-            return _Parts(selection.masks, bits, processes, keys, starts, stops, None)
+            return _Parts(selection.masks, bits, processes, keys, len(keys), starts, stops, None)
         places = selection.places(self._frame.selector)
         own, owners = expanded(places.searchsorted(starts), places.searchsorted(stops))
         places = places[own]
@@ -192,6 +195,7 @@ class Counting:
             _ONE,
             np.arange(len(places), dtype=np.uint32),
             groups.astype(np.int32),
+            len(self._ids),
             edges[:-1],
             edges[1:],
             places,

@@ -57,6 +57,7 @@ class PaneTable:
         bits: tuple[np.uint64, np.uint64],
         processes: npt.NDArray[np.uint32],
         keys: Int32s,
+        highest: int,
         ts_us: Int64s,
         amounts: tuple[Int64s, npt.NDArray[np.uint8]],
         parts: Int64s,
@@ -67,9 +68,9 @@ class PaneTable:
     ) -> Flagged:
         """Return what counting the rows of parts finds.
 
-        Arguments are those of ``window_twins.flag_in_panes``.
+        Arguments are those of ``window_twins.flag_in_panes``; no key is above ``highest``.
         """
-        known = max(int(keys.max(initial=0)), int((live[:, 0] & KEY).max(initial=0)))
+        known = max(highest, int((live[:, 0] & KEY).max(initial=0)))
         if known >= len(self._numbers):
             self._numbers = np.full(2 * known + 1, -1, np.int32)
         longest = int((parts[:, 2] - parts[:, 1]).max(initial=0))

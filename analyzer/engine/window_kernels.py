@@ -256,6 +256,7 @@ def flag_in_panes(
         start = parts[part, 1]
         stop = parts[part, 2]
         to_us = parts[part, 5]
+        pane = np.int64(INT64_MIN)
         count = 0
         flagged = 0
         crowded = crowded or parts[part, 4] - parts[part, 3] > len(lines)
@@ -284,13 +285,14 @@ def flag_in_panes(
                 lines[place, 4] = -1
                 count += 1
             slots[row - start] = place
-            now = ts_us[row]
-            gone = np.uint64(now) - np.uint64(lines[place, 1])
-            if gone >= width:
-                steps = gone // width
-                lines[place, 1] = np.int64(np.uint64(lines[place, 1]) + steps * width)
-                lines[place, 3] = lines[place, 2] if steps == 1 else 0
+            gone = np.uint64(ts_us[row]) - np.uint64(pane)
+            if gone >= width:  # of all groups of the host, since dividing takes long
+                pane = np.int64(np.uint64(pane) + gone // width * width)
+            if lines[place, 1] != pane:
+                follows = np.uint64(pane) - np.uint64(lines[place, 1]) == width
+                lines[place, 3] = lines[place, 2] if follows else 0
                 lines[place, 2] = 0
+                lines[place, 1] = pane
             value = 1
             if len(values) != 0:
                 value = values[row]
@@ -299,7 +301,6 @@ def flag_in_panes(
             own = most if value > most - lines[place, 2] else lines[place, 2] + value
             lines[place, 2] = own
             if own + lines[place, 3] > limit:
-                pane = lines[place, 1]
                 head = lines[place, 4]
                 if head < 0 or flags[head, 0] != pane:
                     first = ts_us[start]
@@ -329,8 +330,8 @@ def flag_in_panes(
             lines[place, 4] = head
             if head < 0:
                 continue
-            pane = flags[head, 0]
-            if now < pane or np.uint64(now) - np.uint64(pane) < width:
+            crossed = flags[head, 0]
+            if now < crossed or np.uint64(now) - np.uint64(crossed) < width:
                 if rows >= len(found):
                     crowded = True
                     break

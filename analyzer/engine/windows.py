@@ -19,6 +19,7 @@ import numpy as np
 from analyzer.engine.arrays import elapsed, grown, run_starts
 from analyzer.engine.counting import Counting, hosts_of
 from analyzer.engine.evidence import ends_of
+from analyzer.engine.ids import IdTable
 from analyzer.engine.slots import Crossings, Pending, Slot
 from analyzer.engine.snapshot import decided_of, decided_state
 from analyzer.engine.tally import Tally
@@ -230,7 +231,7 @@ class Windows:
         """Count the rows inside windows that cross in the new rows of parts."""
         if (parts[1] >= parts[2]).all():
             return
-        _, ids = np.unique(pending.ids, return_inverse=True)
+        ids = IdTable(1, self._operations).enter(pending.ids.reshape(-1, 1))
         for slot in self._slots:
             found = slot.cross(pending, ids, parts, self.frame.within_us, self._operations)
             if found is not None:
