@@ -130,14 +130,15 @@ def _segment(layout: _Layout, data: bytes, start: int) -> _Segment:
 
 def _dynamic(layout: _Layout, read: ReadAt, segments: list[_Segment]) -> Mapping[int, int] | None:
     """Return the dynamic section, tag → value; None of a static file."""
-    section = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
+    # Of several, the loader takes the last one, and the last value of a tag.
+    section = next((each for each in reversed(segments) if each.kind == _PT_DYNAMIC), None)
     if section is None:
         return None
     entries: dict[int, int] = {}
     for tag, value in _entries(layout, read, section):
         if tag == _DT_NULL:
             break
-        entries.setdefault(tag, value)
+        entries[tag] = value
     return entries
 
 

@@ -31,7 +31,8 @@ Unseen = Literal["encrypted", "not_sent", "resumed", "incomplete", "unreadable"]
 
 START_BYTES: Final = 11  # record header, message header, version of the hello
 _CACHED_PROFILES: Final = 256
-_CACHED_CERTIFICATES: Final = 256  # about 2 KB each
+_CACHED_CERTIFICATES: Final = 256
+_CACHED_BYTES: Final = 4_096  # of one; most have half of that
 _MAJOR: Final = 3
 _MINOR_MAX: Final = 4
 _RECORD_BYTES_MAX: Final = 16_384
@@ -199,7 +200,10 @@ def certificate_columns(leaf: bytes | None, *, otherwise: Unseen) -> dict[str, A
         leaf: DER, None where there is none.
         otherwise: Why there is none.
     """
-    return {"cert_unseen": otherwise} if leaf is None else dict(_describe(leaf))
+    if leaf is None:
+        return {"cert_unseen": otherwise}
+    is_cached = len(leaf) <= _CACHED_BYTES
+    return dict(_describe(leaf) if is_cached else _describe.__wrapped__(leaf))
 
 
 @lru_cache(_CACHED_PROFILES)  # the clients of a host are few

@@ -31,6 +31,7 @@ _QUALITY_MINIMUM: Final = 6  # characters, below which no credit helps
 _UNIX_MINIMUM: Final = 6  # characters that pam_unix asks for without a line
 _HISTORY_DEFAULT: Final = 10  # passwords that pam_pwhistory remembers without a line
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
+_C_NUMBER: Final = re.compile(r"[+-]?0(?:[xX][0-9a-fA-F]{1,15}|[0-7]{1,20})")  # no decimal one
 _FILE_LINE: Final = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(\S+)\s*")
 
 ReadFile = Callable[[str], str | None]
@@ -57,13 +58,14 @@ class PamLine:
 def read_login_defs(text: str) -> dict[str, str]:
     """Return the values of ``LOGIN_NAMES`` that login.defs sets, by lower case name.
 
-    The last line of a name counts.
+    The last line of a name counts, and names are in upper case: others are not read. Numbers may
+    be hexadecimal or octal, as in C.
     """
     found: dict[str, str] = {}
     for fields in _fields(text):
         name = fields[0].lower()
-        if name in LOGIN_NAMES and len(fields) > 1:
-            found[name] = fields[1].strip('"')
+        if name in LOGIN_NAMES and fields[0].isupper() and len(fields) > 1:
+            found[name] = _decimal(fields[1].strip('"'))
     return found
 
 
@@ -155,7 +157,7 @@ def _password_line(
 ) -> Iterator[PamLine]:
     if len(fields) < 2:  # noqa: PLR2004 (control and module)
         return
-    if fields[0] in ("include", "substack"):
+    if fields[0].lower() in ("include", "substack"):
         yield from _stack(fields[1], read, above=above)
         return
     module = fields[1].rpartition("/")[2].removesuffix(".so")
@@ -168,6 +170,15 @@ def _without_brackets(fields: list[str]) -> list[str]:
         return fields
     end = next((place for place, field in enumerate(fields) if field.endswith("]")), 0)
     return [" ".join(fields[: end + 1]), *fields[end + 1 :]]
+
+
+def _decimal(value: str) -> str:
+    """Return a number of C as a decimal one; anything else as it is."""
+    if not _C_NUMBER.fullmatch(value):
+        return value
+    digits = value.lstrip("+-").lower()
+    base = 16 if digits.startswith("0x") else 8
+    return f"{'-' * value.startswith('-')}{int(digits, base)}"
 
 
 def _remembered(line: PamLine, history: Mapping[str, int]) -> int:

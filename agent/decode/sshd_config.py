@@ -40,6 +40,10 @@ _ALL: Final = "all"  # the criterion of a block that matches every connection
 _ALIASES: Final = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 _VALUES: Final = {"without-password": "prohibit-password"}
 _LINE: Final = re.compile(r"^\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+)(.*?)\s*$")
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*")  # within a word, the sign is one like any other
+_TIMES: Final = frozenset({"clientaliveinterval", "logingracetime"})
+_TIME: Final = re.compile(r"(?:[0-9]{1,9}[smhdw]?){1,8}")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 Read = Callable[[str], Sequence[tuple[str, str]]]
 """Returns path and text of each file that an Include pattern names, in order of the paths."""
@@ -88,7 +92,7 @@ class _Reader:
         outer = condition
         for line in text.split("\n"):
             self._lines += 1
-            found = _LINE.match(line.partition("#")[0] if "#" in line else line)
+            found = _LINE.match(_COMMENT.sub("", line) if "#" in line else line)
             if found is None or self._lines > MAX_LINES:
                 continue
             keyword, rest = found[1].lower(), found[2]
@@ -114,6 +118,8 @@ class _Reader:
         if condition is not None and (_ALL, name) in self.settled:
             return  # a block before it has matched every connection
         value = words[0].lower()
+        if name in _TIMES:
+            value = _seconds(value)
         told = ALWAYS if condition in (None, _ALL) else f"Match {condition}"
         setting = SshdSetting(name, _VALUES.get(value, value), told, path)
         self.settled.setdefault((condition, name), setting)
@@ -123,6 +129,14 @@ def _both(outer: str | None, own: str) -> str:
     if outer is None or outer == _ALL:
         return own
     return outer if own == _ALL else f"{outer} and {own}"
+
+
+def _seconds(value: str) -> str:
+    """Return a time such as ``1h30m`` in seconds, as sshd -T shows it; anything else as it is."""
+    if not _TIME.fullmatch(value):
+        return value
+    parts = re.findall(r"([0-9]+)([smhdw]?)", value)
+    return str(sum(int(number) * _SECONDS[unit] for number, unit in parts))
 
 
 def _words(rest: str) -> list[str]:

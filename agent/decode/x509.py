@@ -92,7 +92,10 @@ _SIGNATURES: Final = {
 }
 
 _SPECIAL: Final = re.compile(r'[\\"+,;<>]')
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # could steer the terminal that shows a name
+# What could steer the terminal that shows a name, end its line, or turn its reading direction.
+_CONTROL: Final = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,12 @@ def _escape(text: str) -> str:
         escaped = "\\" + escaped
     if escaped.endswith(" ") and len(text) > 1:
         escaped = escaped[:-1] + "\\ "
-    return _CONTROL.sub(lambda found: f"\\{ord(found[0]):02X}", escaped)
+    return _CONTROL.sub(lambda found: _hexadecimal(found[0]), escaped)
+
+
+def _hexadecimal(character: str) -> str:
+    """Return a character as RFC 4514 escapes it, byte by byte of its UTF-8."""
+    return "".join(f"\\{byte:02X}" for byte in character.encode())
 
 
 def _read_key(key: DerReader) -> tuple[str, int | None]:

@@ -106,3 +106,11 @@ def test_shared_object_is_no_program_unless_it_says_so(
 )
 def test_what_is_no_program_is_none(data: bytes) -> None:
     assert hardening_of(data) is None
+
+
+def test_of_values_of_one_tag_the_last_counts() -> None:
+    twice = elf(tags={FLAGS: 8, BIND_NOW + 1: 0})
+    changed = twice.replace(struct.pack("<QQ", BIND_NOW + 1, 0), struct.pack("<QQ", FLAGS, 0))
+    found = hardening_of(changed)
+    assert found is not None
+    assert found.relro == "partial"

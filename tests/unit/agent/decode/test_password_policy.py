@@ -74,5 +74,26 @@ def test_what_is_no_number_is_left_out(value: str) -> None:
 
 
 def test_last_line_of_login_defs_counts() -> None:
-    text = 'PASS_MAX_DAYS 90\n# PASS_MAX_DAYS 1\npass_max_days "99999"\nUMASK 022\nPASS_MIN_LEN\n'
+    text = 'PASS_MAX_DAYS 90\n# PASS_MAX_DAYS 1\nPASS_MAX_DAYS "99999"\nUMASK 022\nPASS_MIN_LEN\n'
     assert read_login_defs(text) == {"pass_max_days": "99999"}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("PASS_MAX_DAYS 90", "90"),
+        ("PASS_MAX_DAYS 0x5A", "90"),
+        ("PASS_MAX_DAYS 0132", "90"),
+        ("PASS_MAX_DAYS -1", "-1"),
+        ("PASS_MAX_DAYS 0", "0"),
+        ("pass_max_days 90", None),
+        ("Pass_Max_Days 90", None),
+    ],
+)
+def test_login_defs_is_read_as_its_programs_do(line: str, value: str | None) -> None:
+    assert read_login_defs(line).get("pass_max_days") == value
+
+
+def test_controls_have_no_case() -> None:
+    files = {"passwd": "password Include common", "common": "PASSWORD required pam_unix.so"}
+    assert [line.module for line in read_password_stack("passwd", files.get)] == ["pam_unix"]

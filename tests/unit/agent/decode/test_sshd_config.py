@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.decode.sshd_config import read_sshd_config
 
 
@@ -59,6 +61,22 @@ def test_include_takes_several_patterns_and_loops_end() -> None:
         "Include one two\n", one="Include one\nPermitRootLogin no\n", two="Protocol 2"
     )
     assert found == {("always", "permitrootlogin"): "no", ("always", "protocol"): "2"}
+
+
+def test_comment_begins_a_word() -> None:
+    text = "PermitRootLogin no # never\n #X11Forwarding yes\nMatch User a#b\nMaxAuthTries 3#\n"
+    assert settings_of(text) == {
+        ("always", "permitrootlogin"): "no",
+        ("Match User a#b", "maxauthtries"): "3#",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("90", "90"), ("2m", "120"), ("1H30m", "5400"), ("1w", "604800"), ("5x", "5x"), ("", None)],
+)
+def test_times_are_told_in_seconds(value: str, seconds: str | None) -> None:
+    assert settings_of(f"LoginGraceTime {value}\n").get(("always", "logingracetime")) == seconds
 
 
 def test_no_other_mark_ends_a_line() -> None:
