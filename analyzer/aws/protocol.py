@@ -24,7 +24,7 @@ from analyzer.aws.refusals import unrecorded
 from analyzer.aws.roles import check_role
 from analyzer.aws.shapes import operations
 from analyzer.aws.sigv4 import SignedRequest, Verifier
-from analyzer.errors import AuditError
+from analyzer.errors import AuditError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -133,6 +133,9 @@ class AwsEndpoint:
             translated = self.translate(error, call.operation)
             if translated is None:
                 raise
+            if isinstance(error, StoreError):
+                extra = {"operation": call.operation.name, "reason": str(error)}
+                _LOG.warning("aws.store_refused", extra=extra)
             raise translated from error
 
 

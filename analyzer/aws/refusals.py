@@ -40,8 +40,7 @@ def refusal(error: Exception, operation: Operation) -> AwsError | None:
 
 def unrecorded(operation: Operation) -> AwsError:
     """Return the error for a call that the audit log cannot take."""
-    error = temporarily_unavailable(_UNRECORDED)
-    return error if error.code in operation.errors else internal(_UNRECORDED)
+    return _unavailable(operation, _UNRECORDED)
 
 
 def _refusal(error: Exception, operation: Operation) -> AwsError | None:
@@ -55,8 +54,13 @@ def _refusal(error: Exception, operation: Operation) -> AwsError | None:
     if isinstance(error, LimitExceededError):
         return modelled("LimitExceededException", f"{error.kind}_LIMIT_EXCEEDED", str(error))
     if isinstance(error, StoreError):
-        return temporarily_unavailable(_BUSY)
+        return _unavailable(operation, _BUSY)
     return _in_progress(error)
+
+
+def _unavailable(operation: Operation, message: str) -> AwsError:
+    error = temporarily_unavailable(message)
+    return error if error.code in operation.errors else internal(message)
 
 
 def _in_progress(error: Exception) -> AwsError | None:

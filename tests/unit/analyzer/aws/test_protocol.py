@@ -14,8 +14,10 @@ from analyzer.access import AccessKey, AuditLog, CredentialsFile, KeyRing, Role,
 from analyzer.aws import protocol
 from analyzer.aws.errors import AwsError, invalid_input
 from analyzer.aws.protocol import LARGEST_BODY, AwsEndpoint
+from analyzer.aws.refusals import refusal
 from analyzer.aws.shapes import Operation, operations
 from analyzer.aws.sigv4 import Verifier
+from analyzer.errors import StoreError
 from analyzer.server.routes import build_app
 from rules.telemetry.clock import ManualClock
 from tests.aws_calls import NOW_US, Asking, Reply, audit_lines, send, sign
@@ -190,6 +192,21 @@ async def test_every_change_has_a_code_for_readers(endpoint: AwsEndpoint, name: 
     reply = await call(endpoint, Asking(name), READER)
 
     assert reply.code == "AccessDeniedException"
+
+
+async def test_store_that_refuses_is_one_line_of_the_log(
+    endpoint: AwsEndpoint, answers: Answers, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.error = StoreError("away")
+    reply = await call(replace(endpoint, translate=refusal), CREATE)
+
+    assert reply.json["__type"] == "ServiceTemporarilyUnavailableException"
+    (line,) = caplog.records
+    assert (line.message, vars(line)["reason"], line.exc_info) == (
+        "aws.store_refused",
+        "away",
+        None,
+    )
 
 
 async def test_error_of_the_domain_is_translated(endpoint: AwsEndpoint, answers: Answers) -> None:

@@ -95,10 +95,18 @@ def test_more_than_ten_runs_are_said_to_be_more() -> None:
     ("error", "operation"),
     [
         (RunInProgressError((ARN,)), "ListFindings"),
-        (StoreError("full"), "ListFindings"),
         (AnalyzerError("x"), "StartAssessmentRun"),
         (ValueError("x"), "StartAssessmentRun"),
     ],
 )
 def test_what_an_operation_does_not_know_is_our_fault(error: Exception, operation: str) -> None:
     assert refusal(error, operations()[operation]) is None
+
+
+def test_store_that_cannot_be_used_is_said_where_no_error_is_modelled_for_it() -> None:
+    """Every call meets it, so each is worth one line of the log and no traceback."""
+    found = refusal(StoreError("away"), operations()["ListFindings"])
+    assert found is not None
+    assert (found.code, found.http_status) == ("InternalException", 500)
+    assert found.members == {"canRetry": True}
+    assert "store cannot be used" in str(found)
