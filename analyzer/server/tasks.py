@@ -129,7 +129,7 @@ class Server:
         known = self._agents.get(agent_id)
         now_us = self._clock.now_us()
         if message.is_retained:  # an old word: it shows neither the time nor the clock offset
-            seen_us, offset_us = status.now_us, self._offsets.of(agent_id)
+            seen_us, offset_us = min(status.now_us, now_us), self._offsets.of(agent_id)
         else:
             seen_us = now_us
             offset_us = self._offsets.measure(agent_id, sent_us=status.now_us, received_us=now_us)
