@@ -26,6 +26,7 @@ from analyzer.server.pace import Pace
 from rules.telemetry import topics
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
     from random import Random
 
@@ -105,14 +106,17 @@ class Server:
     async def _keep_time(self) -> None:
         while True:
             begin_s = self._clock.monotonic_s()
-            try:
-                await self.run_clock.tick(self._agents)
-                self._send_control()
-                await self._assessments.make_previews()
-            except AnalyzerError as error:
-                # The disk or the database refuses for now; the next tick tries again.
-                self._log_once("server.tick_failed", "run clock", error)
+            await self._try("run clock", self.run_clock.tick(self._agents))
+            self._send_control()
+            await self._try("previews", self._assessments.make_previews())
             await self._pace.rest(worked_s=self._clock.monotonic_s() - begin_s)
+
+    async def _try(self, subject: str, work: Awaitable[None]) -> None:
+        """Do work; where the disk or the database refuses for now, the next tick tries again."""
+        try:
+            await work
+        except AnalyzerError as error:
+            self._log_once("server.tick_failed", subject, error)
 
     async def _handle(self, message: Message) -> None:
         agent_id = topics.parse_status(message.topic)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
+from analyzer.errors import JudgedError
 from analyzer.ingest.mqtt import BrokerAddress, Message
 from analyzer.server.tasks import Server
 from analyzer.store import MemoryStore
@@ -54,3 +56,21 @@ async def test_retained_word_of_the_future_keeps_no_agent_alive(bench: Bench) ->
     await bench.hear(is_retained=True, now_us=5)
     (agent,) = await bench.store.agents()
     assert agent.last_seen_us == 5
+
+
+async def test_agents_hear_what_is_wanted_while_a_run_cannot_be_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried = asyncio.Event()
+
+    async def refuse(_: object) -> None:
+        tried.set()
+        raise JudgedError(tmp_path, "cannot be written")
+
+    monkeypatch.setattr(bench.server.run_clock, "tick", refuse)
+    await bench.hear()
+    task = asyncio.create_task(bench.server._keep_time())
+    await tried.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    assert topics.control_topic("i-1") in bench.sent
