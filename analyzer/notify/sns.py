@@ -1,8 +1,8 @@
 """Amazon SNS, or what speaks its protocol: through boto3, in threads of its own.
 
 In: notices to topics. Out: messages as Inspector published them, and why one was refused. The
-endpoint is that of AWS_ENDPOINT_URL_SNS or of boto3's configuration, credentials are boto3's, and
-the region is the topic's.
+endpoint is that of AWS_ENDPOINT_URL_SNS or of boto3's configuration, credentials are boto3's (but
+never by IMDSv1, which rules of ours find), and the region is the topic's.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class SnsNotifier:
 
     def _new_client(self, region: str) -> Any:  # noqa: ANN401 (same)
         import boto3
+        import botocore.session
         from botocore.config import Config
 
         config = Config(
@@ -98,6 +99,8 @@ class SnsNotifier:
             read_timeout=_READ_S,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         )
+        core = botocore.session.get_session()
+        core.set_config_variable("ec2_metadata_v1_disabled", True)  # noqa: FBT003 (botocore's own)
         # Region without a name means boto3's own choice, by its configuration.
-        session = boto3.session.Session(region_name=region or None)
+        session = boto3.session.Session(botocore_session=core, region_name=region or None)
         return session.client("sns", endpoint_url=self._endpoint_url, config=config)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -124,3 +127,37 @@ async def test_topic_that_is_no_arn_is_an_error_of_delivery(
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(DeliveryError):
         await notifier.deliver(notice(EventKind.RUN_STARTED), to(arn))
+
+
+class _Metadata(BaseHTTPRequestHandler):
+    """Metadata of an instance that gives no token, so that version 1 alone would work."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_PUT(self) -> None:
+        self.asked.append(f"PUT {self.path}")
+        self.send_error(403)
+
+    def do_GET(self) -> None:
+        self.asked.append(f"GET {self.path}")
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+async def test_credentials_are_never_asked_for_by_imds_v1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would be a finding of its own rules."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Metadata) as metadata:
+        threading.Thread(target=metadata.serve_forever, daemon=True).start()
+        for name in CREDENTIALS:
+            monkeypatch.delenv(name, raising=False)
+        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+            monkeypatch.setenv(name, "/nonexistent")
+        url = f"http://127.0.0.1:{metadata.server_port}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+        alone = SnsNotifier()
+        assert await alone.check(f"arn:aws:sns:{REGION}:{ACCOUNT}:any") == "INTERNAL_ERROR"
+        await alone.close()
+        metadata.shutdown()
+    assert _Metadata.asked == ["PUT /latest/api/token"]
