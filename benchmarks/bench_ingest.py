@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from aiomqtt import Client
 
+from analyzer.store import open_store
 from benchmarks.connections import SPAN_US, START_US, make_events
 from benchmarks.reports import make_parser, write_report
 from rules.telemetry import Batch, BatchBuilder, Event, Header, topics
@@ -31,6 +32,7 @@ KINDS = ("aws_call", "connection", "imds_request", "listener", "tls_session")
 STREAM, BOOT = "main", "b" * 32
 STEP_US = 100_000  # what a batch covers
 READY_S = 60
+ACKED_S = 300  # far longer than any load takes
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,26 @@ def agent_ids() -> list[str]:
     return [f"i-{number:04d}" for number in range(AGENTS)]
 
 
-async def announce(client: Client) -> None:
-    """Let the analyzer know the agents."""
+async def announce(client: Client, server: AwsServer) -> None:
+    """Let the analyzer know the agents; return when it knows them all.
+
+    They are told of again until then: what is said while a broker takes up a subscription can be
+    lost.
+    """
+    store = await open_store(server.data.database())
+    try:
+        async with asyncio.timeout(READY_S):
+            while True:
+                await tell(client)
+                await asyncio.sleep(1)
+                if set(agent_ids()) <= {each.agent_id for each in await store.agents()}:
+                    return
+    finally:
+        await store.close()
+
+
+async def tell(client: Client) -> None:
+    """Send a heartbeat of every agent."""
     for agent_id in agent_ids():
         status = {
             "format": 1,
@@ -128,13 +148,12 @@ async def measure(server: AwsServer, *, batches: int, size: int) -> dict[str, fl
     """Return the figures of one load, sent to a run of its own."""
     place = urlsplit(server.note.broker_url)
     async with Client(str(place.hostname), place.port or 1883) as client:
-        await announce(client)
-        await asyncio.sleep(1)
+        await announce(client, server)
         await asyncio.to_thread(server.proctor, "runs", "start", "--for", "10m")
         run_id, from_us = await asyncio.wait_for(wanted(client), READY_S)
         load = await asyncio.to_thread(make_load, run_id, from_us, batches=batches, size=size)
-        await announce(client)
-    spent_s = await publish(server.note.broker_url, load)
+        await tell(client)
+    spent_s = await asyncio.wait_for(publish(server.note.broker_url, load), ACKED_S)
     return {
         "events_per_batch": size,
         "batches_per_s": round(AGENTS * batches / spent_s, 1),
