@@ -11,8 +11,10 @@ import asyncio
 import logging
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.budget import Step
@@ -41,6 +43,7 @@ MAX_BACKLOG: Final = 20_000  # events, 0.8 KB each, that wait for ``drain``; mor
 WAKE_AT: Final = 2_000  # events that make ``wait`` return early
 MEMORY_INTERVAL_S: Final = 5.0  # between looks at the agent's own memory
 STOP_TIMEOUT_S: Final = 10.0  # far beyond what a sensor may take for one step
+_TIME: Final = itemgetter(1)  # of an event
 _BY_CONNECTION: Final = frozenset({"aws_call", "dns_answer", "imds_request", "tls_session"})
 
 
@@ -180,15 +183,14 @@ class HostCollector:
             ready_us, self._ready_us = self._ready_us, 0
         self._has_much.clear()
         end_us = max(begin_us, now_us - 1)
-        return sorted(
-            (
-                event
-                if begin_us <= event.ts_us <= end_us and event.ts_us > ready_us
-                else event._replace(ts_us=_moved(event.ts_us, begin_us, end_us, ready_us))
-                for event in events
-            ),
-            key=_time,
-        )
+        events.sort(key=_TIME)
+        first = bisect_left(events, max(begin_us, ready_us + 1), key=_TIME)
+        last = bisect_right(events, end_us, lo=first, key=_TIME)
+        moved = [
+            event._replace(ts_us=_moved(event.ts_us, begin_us, end_us, ready_us))
+            for event in (*events[:first], *events[last:])
+        ]
+        return sorted((*moved, *events[first:last]), key=_TIME)
 
     def coverage(self, from_us: int, to_us: int) -> tuple[Coverage, ...]:
         """Return what each sensor watched during exactly this interval, and begin the next."""
@@ -352,7 +354,3 @@ class HostCollector:
 
 def _moved(ts_us: int, begin_us: int, end_us: int, ready_us: int) -> int:
     return end_us if ts_us <= ready_us else min(max(ts_us, begin_us), end_us)
-
-
-def _time(event: Event) -> int:
-    return event.ts_us
