@@ -46,8 +46,8 @@ def read_changes(
     is_elsewhere = processes.is_elsewhere
     for record in records:
         if type(record) is not SocketRecord:
-            change = _read_task(record, processes, offset_us)
-            if change is not None and with_programs:
+            change = _read_task(record, processes, offset_us, with_programs=with_programs)
+            if change is not None:
                 append(change)
             continue
         _, pid, _, time_ns, _, _, flags, socket, old, state, port, peer_port, local, peer = record
@@ -72,16 +72,19 @@ def read_changes(
     return changes
 
 
-def _read_task(record: Record, processes: KernelProcesses, offset_us: int) -> ProcessChange | None:
+def _read_task(
+    record: Record, processes: KernelProcesses, offset_us: int, *, with_programs: bool
+) -> ProcessChange | None:
     ts_us = record.time_ns // 1_000 + offset_us
     if type(record) is ExecRecord:
-        program = processes.execute(record)
+        program = processes.execute(record, is_wanted=with_programs)
         return None if program is None else ProcessChange(ts_us, "started", program)
     if type(record) is CommRecord:
         processes.rename(record)
     elif type(record) is TaskRecord and record.is_exit:
         program = processes.end(record)
-        return None if program is None else ProcessChange(ts_us, "exited", program)
+        if with_programs and program is not None:
+            return ProcessChange(ts_us, "exited", program)
     elif type(record) is TaskRecord:
         processes.fork(record)
     return None

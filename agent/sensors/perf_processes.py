@@ -131,7 +131,8 @@ class KernelProcesses:
         if record.pid != record.tid:
             return  # a thread
         parent = self._entries.get(record.parent_pid)
-        if parent is None and record.parent_pid not in _NOBODY:
+        is_unknown = parent is None or (parent.is_program and parent.process is None)
+        if is_unknown and record.parent_pid not in _NOBODY:
             self.find(record.parent_pid)
             parent = self._entries.get(record.parent_pid)
         copy = _Entry() if parent is None or self._is_lossy else _copy(parent)
@@ -141,8 +142,11 @@ class KernelProcesses:
         self._ended.pop(record.pid, None)
         self._keep(record.pid, copy)
 
-    def execute(self, record: ExecRecord) -> Process | None:
-        """Take in that a process executed a file; return it as it is from then on."""
+    def execute(self, record: ExecRecord, *, is_wanted: bool = True) -> Process | None:
+        """Take in that a process executed a file; return it as it is from then on.
+
+        If it is not wanted, nobody looks it up until it opens or closes a connection.
+        """
         self._coming[record.pid] -= 1
         if record.pid in _NOBODY:
             return None
@@ -154,7 +158,7 @@ class KernelProcesses:
         entry.uid = None if _may_change_user(entry.path) else entry.uid
         entry.is_program, entry.is_confirmed, entry.process = True, False, None
         self._keep(record.pid, entry)
-        return self._look(record.pid, entry)
+        return self._look(record.pid, entry) if is_wanted else None
 
     def rename(self, record: CommRecord) -> None:
         """Take in a name, which counts where no path is known."""

@@ -109,3 +109,27 @@ def test_programs_come_where_they_are_wanted() -> None:
     assert begun.process == change.process == ended.process
     assert (begun.process.name, begun.process.parent_pid) == ("true", 80)
     assert read(*records, with_programs=False) == [change]
+
+
+def test_programs_that_nobody_asks_for_are_looked_up_once_they_connect() -> None:
+    looks: list[int] = []
+
+    class CountingProc(Proc):
+        def facts(self, pid: int) -> ProcessFacts | None:
+            looks.append(pid)
+            return super().facts(pid)
+
+    processes = KernelProcesses(CountingProc(), ManualClock())
+    reader = RecordReader(*tracepoints())
+
+    def hear(*records: bytes) -> list[SocketChange | ProcessChange]:
+        found = reader.read(b"".join(records))
+        processes.begin(found, is_lossy=False)
+        return read_changes(found, processes, offset_us=0, with_programs=False)
+
+    assert hear(exec_sample(b"/usr/sbin/nginx", pid=80, time_ns=1)) == []
+    assert looks == []
+    (change,) = hear(socket_sample(CLOSE, SYN_SENT, pid=80, time_ns=2_500))
+    assert isinstance(change, SocketChange)
+    assert change.process is not None
+    assert (looks, change.process.uid) == ([80], 33)
