@@ -6,7 +6,6 @@ minutes and folds them at the end.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,8 +20,10 @@ Buckets = tuple[tuple[int, int], ...]
 
 def bucket_width_us(first_us: int, last_us: int) -> int:
     """Return the smallest width by which a span takes at most 24 buckets; never above a day."""
-    fitting = (width for width in WIDTHS_US if last_us // width - first_us // width < MAX_BUCKETS)
-    return next(fitting, WIDTHS_US[-1])
+    for width in WIDTHS_US:
+        if last_us // width - first_us // width < MAX_BUCKETS:
+            return width
+    return WIDTHS_US[-1]
 
 
 def fold_minutes(minutes: Mapping[int, int]) -> Buckets:
@@ -34,7 +35,8 @@ def fold_minutes(minutes: Mapping[int, int]) -> Buckets:
     if len(minutes) == 1:
         return tuple((minute * MINUTE_US, count) for minute, count in minutes.items())
     width_us = bucket_width_us(min(minutes) * MINUTE_US, max(minutes) * MINUTE_US)
-    folded: Counter[int] = Counter()
+    folded: dict[int, int] = {}
     for minute, count in minutes.items():
-        folded[minute * MINUTE_US // width_us * width_us] += count
+        start_us = minute * MINUTE_US // width_us * width_us
+        folded[start_us] = folded.get(start_us, 0) + count
     return tuple(sorted(folded.items()))

@@ -7,8 +7,9 @@ Shared by every evaluator, so that they can only differ in which rows they find.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
@@ -162,6 +163,8 @@ def group_of(
 
 def first_and_last(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Return the first and the last rows by time and canonical JSON, without null columns."""
+    if len(rows) == 1:  # as most findings have
+        return (_without_null(rows[0]),)
     ordered = sorted(rows, key=_time)
     if len(ordered) > 2 * EVIDENCE_ENDS:
         # Only rows at the time of the last one shown can change places with it.
@@ -172,9 +175,7 @@ def first_and_last(rows: Sequence[Row]) -> tuple[Row, ...]:
         ordered = head[:EVIDENCE_ENDS] + tail[-EVIDENCE_ENDS:]
     else:
         ordered = _canonically(ordered)
-    return tuple(
-        {name: value for name, value in row.items() if value is not None} for row in ordered
-    )
+    return tuple(map(_without_null, ordered))
 
 
 def capped(groups: Iterable[Group], max_groups: int | None = MAX_GROUPS) -> tuple[Group, ...]:
@@ -201,8 +202,13 @@ def closing_group(count: int, first_us: int, last_us: int) -> Group:
     )
 
 
-def _time(row: Row) -> int:
-    return int(row["ts_us"])
+_time: Final[Callable[[Row], int]] = itemgetter("ts_us")
+
+
+def _without_null(row: Row) -> Row:
+    if None in row.values():
+        return {name: value for name, value in row.items() if value is not None}
+    return row.copy()
 
 
 def _canonically(rows: Iterable[Row]) -> list[Row]:

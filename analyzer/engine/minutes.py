@@ -5,11 +5,12 @@ In: counts of groups by minute, in any order. Out: for a group its counts by min
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.engine.arrays import of_groups, run_starts
+from analyzer.engine.arrays import expanded, of_groups, run_starts
 
 if TYPE_CHECKING:
     from analyzer.engine.arrays import Int64s, Places
@@ -40,11 +41,14 @@ class Minutes:
             return {}
         self._add_up()
         own, minutes, counts = self._parts[0]
-        starts = np.searchsorted(own, groups, side="left").tolist()
-        ends = np.searchsorted(own, groups, side="right").tolist()
+        starts = np.searchsorted(own, groups, side="left")
+        ends = np.searchsorted(own, groups, side="right")
+        places, _ = expanded(starts, ends)
+        pairs = zip(minutes[places].tolist(), counts[places].tolist(), strict=True)
+        lengths = (ends - starts).tolist()
         return {
-            group: dict(zip(minutes[start:end].tolist(), counts[start:end].tolist(), strict=True))
-            for group, start, end in zip(groups.tolist(), starts, ends, strict=True)
+            group: dict(islice(pairs, length))
+            for group, length in zip(groups.tolist(), lengths, strict=True)
         }
 
     def copy_to(self, other: Minutes, groups: Places, new: Int64s) -> None:

@@ -225,13 +225,16 @@ class Tally:
 
     def _closing_groups(self, rest: Places, hosts: Hosts) -> Iterator[tuple[str, Group]]:
         """Yield for each host of some groups, which stand host after host, one that counts them."""
+        if not len(rest):
+            return
         of_hosts = self.keys.keys[rest, 0]
         starts = run_starts(of_hosts)
-        lengths = run_lengths(starts, len(rest)).tolist()
-        for start, length in zip(starts.tolist(), lengths, strict=True):
-            own = rest[start : start + length]
-            first_us, last_us = int(self._firsts[own].min()), int(self._lasts[own].max())
-            yield hosts[int(of_hosts[start])], closing_group(len(own), first_us, last_us)
+        firsts = np.minimum.reduceat(self._firsts[rest], starts)
+        lasts = np.maximum.reduceat(self._lasts[rest], starts)
+        lengths = run_lengths(starts, len(rest))
+        numbers = (of_hosts[starts], lengths, firsts, lasts)
+        for host, length, first_us, last_us in zip(*(own.tolist() for own in numbers), strict=True):
+            yield hosts[host], closing_group(length, first_us, last_us)
 
     def _keys_of(self, groups: Places) -> list[Key]:
         return self._coder.values(self.keys.keys[groups, 1:])

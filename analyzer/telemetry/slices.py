@@ -7,6 +7,7 @@ engine reads; rows only where a person or the reference evaluator wants them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -73,19 +74,21 @@ class Columns:
     def rows(self, agent_id: str) -> Iterator[Row]:
         """Yield the rows as maps without null columns, process and derived columns included."""
         kind = KINDS[self.kind]
+        names = list(self.columns)
         decoded = [
-            (name, _decoded(kind.columns[name], vector, self.dictionary))
+            _decoded(kind.columns[name], vector, self.dictionary)
             for name, vector in self.columns.items()
         ]
         process_row = self.dictionary.process_row
-        for index, (ts_us, process) in enumerate(
-            zip(self.ts_us.tolist(), self.process.tolist(), strict=True)
+        own = zip(*decoded, strict=True) if decoded else repeat(())
+        for ts_us, process, values in zip(
+            self.ts_us.tolist(), self.process.tolist(), own, strict=bool(decoded)
         ):
             row: Row = {"telemetry": self.kind, "ts_us": ts_us, "agent_id": agent_id}
             row.update(process_row(process))
-            for name, values in decoded:
-                if values[index] is not None:
-                    row[name] = values[index]
+            for name, value in zip(names, values, strict=True):
+                if value is not None:
+                    row[name] = value
             yield row
 
 
