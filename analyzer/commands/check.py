@@ -18,6 +18,7 @@ import typer
 from analyzer.commands.options import FormatOption, OutFile, Rules, output_of
 from analyzer.errors import AnalyzerError
 from analyzer.present import ProgressView, RunStatus, Terminal, open_terminal
+from analyzer.present.estimate import Estimate
 from analyzer.present.outcome import completed_line, looked_at
 from analyzer.results.gates import INTERRUPTED, MISUSE, Gates, exit_code, rulings
 from analyzer.words import counted, listed, span
@@ -255,11 +256,12 @@ def _telling(view: ProgressView, phase: str, total: int) -> Callable[[int, int],
     """Return what shows that so much of ``total`` is done, and how many events that is."""
     clock = SystemClock()
     began_s = clock.monotonic_s()
+    estimate = Estimate(total)
 
     def tell(done: int, events: int) -> None:
         elapsed_s = clock.monotonic_s() - began_s
-        total_s = elapsed_s * total / done if done else 0.0
-        view.update(RunStatus(phase, elapsed_s, total_s, events, findings=None))
+        total_s, share = estimate.total_s(done, elapsed_s), done / max(1, total)
+        view.update(RunStatus(phase, elapsed_s, total_s, events, findings=None, done=share))
 
     return tell
 

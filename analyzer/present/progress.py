@@ -34,20 +34,29 @@ class RunStatus:
     phase: str
     """What happens now, such as ``Collecting``."""
     elapsed_s: float
-    total_s: float
+    total_s: float | None
+    """None = nobody can tell yet."""
     events: int = 0
     findings: int | None = 0
     """Provisional ones; None = nothing is being judged."""
+    done: float | None = None
+    """Share of the work that is done; None = as much as of the time has passed."""
 
     @property
     def share(self) -> float:
-        """Return how much of the time has passed, 0 to 1."""
+        """Return how much is done, 0 to 1."""
+        if self.done is not None:
+            return min(1.0, self.done)
+        if self.total_s is None:
+            return 0.0
         return min(1.0, self.elapsed_s / self.total_s) if self.total_s > 0 else 1.0
 
     @property
-    def left_s(self) -> float:
-        """Return how much time is left, seconds."""
-        return max(0.0, self.total_s - self.elapsed_s)
+    def left(self) -> str | None:
+        """Return in words how much time is left; None = nobody can tell yet."""
+        if self.total_s is None:
+            return None
+        return f"{minutes(max(0.0, self.total_s - self.elapsed_s))} left"
 
     @property
     def rate(self) -> int:
@@ -120,7 +129,7 @@ class ProgressView:
                 finished_style="green",
             ),
             Text(f"{status.share:4.0%}"),
-            Text(f"{minutes(status.left_s)} left"),
+            Text(status.left or ""),
             Text(fitting(_numbers(status), console), no_wrap=True, overflow="ellipsis"),
         )
         return line
@@ -128,12 +137,10 @@ class ProgressView:
 
 def plain_line(status: RunStatus) -> str:
     """Return a status as one line without symbols."""
-    parts = [
-        f"{status.phase}: {status.share:.0%}",
-        f"{minutes(status.left_s)} left",
-        counted(status.events, "event"),
-        f"{status.rate:,}/s",
-    ]
+    parts = [f"{status.phase}: {status.share:.0%}"]
+    if status.left is not None:
+        parts.append(status.left)
+    parts += [counted(status.events, "event"), f"{status.rate:,}/s"]
     if status.findings is not None:
         parts.append(counted(status.findings, "provisional finding"))
     return ", ".join(parts)

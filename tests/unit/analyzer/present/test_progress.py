@@ -18,7 +18,12 @@ def test_status_as_one_plain_line() -> None:
 
 
 def test_status_at_the_edges() -> None:
-    assert (status(0).rate, status(0).share, status(150).left_s, status(150).share) == (0, 0, 0, 1)
+    assert (status(0).rate, status(0).share, status(150).left, status(150).share) == (
+        0,
+        0,
+        "0:00 left",
+        1,
+    )
     assert RunStatus("x", 1, 0).share == 1
 
 
@@ -58,3 +63,8 @@ def test_moving_line_can_be_taken_away_for_a_while(monkeypatch: pytest.MonkeyPat
         view.pause()
         view.update(status(2))
     assert screen.err.getvalue().count("\x1b[?25l") == screen.err.getvalue().count("\x1b[?25h") == 2
+
+
+def test_status_without_an_estimate_names_no_time() -> None:
+    early = RunStatus("Judging", 3, None, events=30, findings=None, done=0.25)
+    assert plain_line(early) == "Judging: 25%, 30 events, 10/s"
