@@ -180,6 +180,11 @@ class RunClock:
             _LOG.error("run.log_unreadable", extra={"run": run.id, "reason": str(error)})
             await self._end(replace(run, message=str(error)), RunState.ERROR)
             return None
+        except Exception as error:  # noqa: BLE001 (else no restart of the server would succeed)
+            _LOG.exception("run.recovery_failed", extra={"run": run.id})
+            message = f"the run cannot be taken up: {type(error).__name__}: {error}"
+            await self._end(replace(run, message=message), RunState.ERROR)
+            return None
         self._live[run.id] = live
         _LOG.info("run.adopted", extra={"run": run.id, "state": run.state})
         return live
@@ -287,10 +292,14 @@ class RunClock:
         self._records.forget(run.id)
         self._progress_us.pop(run.id, None)
         self._snapshot_us.pop(run.id, None)
-        remove_snapshot(self._folder / run.id)
         log = self._logs.pop(run.id, None)
-        if log is not None:
-            log.close()
+        try:
+            remove_snapshot(self._folder / run.id)
+            if log is not None:
+                log.close()
+        except OSError as error:  # the run has ended all the same
+            extra = {"run": run.id, "reason": error.strerror}
+            _LOG.warning("run.files_left", extra=extra)
         _LOG.info("run.ended", extra={"run": run.id, "state": run.state, "reason": run.message})
 
     def _segments(self, run_id: str) -> Path:

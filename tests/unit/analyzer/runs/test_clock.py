@@ -432,3 +432,36 @@ async def test_run_whose_telemetry_breaks_the_engine_ends_in_error(
         "evaluation failed: ArithmeticError: too many",
     )
     assert [change.state for change in run.changes].count(RunState.ERROR) == 1
+
+
+async def test_run_that_cannot_be_taken_up_ends_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise one run would keep the server from starting, again and again."""
+
+    def break_off(*_: object) -> None:
+        raise ArithmeticError("too many")
+
+    await bench.start()
+    await bench.give(batch(1, 1, 3, telnet(2), run=bench.run_id))
+    await bench.tick(at_s=3)
+    bench.restart()
+    monkeypatch.setattr(LiveRun, "add", break_off)
+    await bench.run_clock.resume()
+    run = await bench.store.run(bench.run_id)
+    assert run is not None
+    assert run.state is RunState.ERROR
+    assert run.message == "the run cannot be taken up: ArithmeticError: too many"
+    assert "run.recovery_failed" in caplog.messages
+
+
+async def test_file_that_cannot_be_removed_changes_no_verdict(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(run_clock, "remove_snapshot", refuse)
+    run = await collect(bench)
+    assert run.state is RunState.COMPLETED
+    assert "run.files_left" in caplog.messages
