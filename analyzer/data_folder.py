@@ -85,6 +85,37 @@ class DataFolder:
         return self.store.exists() or self.database_note.exists()
 
     @property
+    def owner_note(self) -> Path:
+        """Return the file with the id of the store whose runs the folder holds."""
+        return self.path / "store.id"
+
+    def owner(self) -> str | None:
+        """Return the id of the store whose runs the folder holds; None = nobody has said.
+
+        Raises:
+            DataFolderError: The note cannot be read.
+        """
+        try:
+            return self.owner_note.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataFolderError(f"cannot read {self.owner_note}: {error}") from error
+
+    def note_owner(self, store_id: str) -> None:
+        """Say whose runs the folder holds.
+
+        Raises:
+            DataFolderError: It cannot be noted.
+        """
+        draft = self.owner_note.with_suffix(".new")
+        try:
+            draft.write_text(f"{store_id}\n", encoding="ascii")
+            draft.replace(self.owner_note)
+        except OSError as error:
+            raise DataFolderError(f"cannot write {self.owner_note}: {error.strerror}") from error
+
+    @property
     def runs(self) -> Path:
         """Return the folder that has one folder per run."""
         return self.path / "runs"

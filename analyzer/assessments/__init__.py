@@ -9,7 +9,7 @@ from analyzer.assessments.choice import Choice, choose_hosts
 from analyzer.assessments.exclusions import ExclusionDesk
 from analyzer.assessments.findings import FindingDesk
 from analyzer.assessments.happenings import changes_between, outcome_of
-from analyzer.assessments.identity import claim, identity_of, limits_in, note_limits
+from analyzer.assessments.identity import claim, give_id, id_in, identity_of, limits_in, note_limits
 from analyzer.assessments.limits import Limits, limits_of
 from analyzer.assessments.runs import RunDesk
 from analyzer.assessments.starting import StartDesk
@@ -40,6 +40,8 @@ __all__ = [
     "choose_hosts",
     "claim",
     "create_run",
+    "give_id",
+    "id_in",
     "identity_of",
     "limits_in",
     "limits_of",

@@ -5,6 +5,7 @@ In: a store. Out: account, region and limits, for whoever works on the store bes
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from analyzer.store import Store
 
 _LIMITS: Final = "limits"
+_ID: Final = "id"
 
 
 async def identity_of(store: Store) -> Arns:
@@ -49,6 +51,21 @@ async def claim(store: Store, arns: Arns) -> None:
             )
         await rows.settings.put("account", arns.account)
         await rows.settings.put("region", arns.region)
+
+
+async def id_in(store: Store) -> str | None:
+    """Return what tells a store from every other one; None before ``give_id``."""
+    async with store.reading() as rows:
+        return await rows.settings.get(_ID)
+
+
+async def give_id(store: Store) -> str:
+    """Return what tells a store from every other one; the first call makes it."""
+    async with store.writing() as rows:
+        kept = await rows.settings.get(_ID)
+        made = kept or secrets.token_hex(16)
+        await rows.settings.put(_ID, made)
+    return made
 
 
 async def note_limits(store: Store, limits: Limits) -> None:

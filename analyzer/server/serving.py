@@ -28,7 +28,7 @@ from analyzer.ingest.mqtt import BrokerAddress
 from analyzer.notify.channels import notifiers
 from analyzer.notify.dispatcher import Dispatcher
 from analyzer.notify.outbox import StoreOutbox
-from analyzer.runs.leftovers import keep_removing
+from analyzer.runs.leftovers import keep_removing, take_possession
 from analyzer.scheduler.scheduler import Scheduler
 from analyzer.server.front import open_front
 from analyzer.server.http import HttpListener
@@ -95,6 +95,8 @@ async def serve(settings: ServeSettings, *, on_ready: Callable[[ServerNote], Non
         stack.push_async_callback(store.close)
         await claim(store, settings.arns)
         await note_limits(store, settings.limits)
+        if not await take_possession(store, settings.folder):
+            _LOG.warning("serve.runs_of_another_store", extra={"folder": str(settings.folder.path)})
         address, broker = await _broker(settings, stack, Random())
         services = _Services(settings, store, address)
         front = await stack.enter_async_context(
