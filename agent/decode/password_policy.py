@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_DEPTH: Final = 8  # of PAM files that include others
+MAX_FILES: Final = 256  # that one service reads, each as often as it is included
 
 LOGIN_NAMES: Final = (
     "encrypt_method",
@@ -76,7 +77,14 @@ def read_password_stack(service: str, read: ReadFile) -> list[PamLine]:
         service: Name of the service's file, such as common-password.
         read: Finds files of PAM's folder.
     """
-    return list(_stack(service, read, above=()))
+    left = MAX_FILES
+
+    def read_some(name: str) -> str | None:
+        nonlocal left
+        left -= 1
+        return read(name) if left >= 0 else None
+
+    return list(_stack(service, read_some, above=()))
 
 
 def read_module_files(texts: Iterable[str]) -> dict[str, int]:

@@ -39,14 +39,15 @@ def begins_ssl2_client_hello(data: bytes) -> bool:
     """Tell whether bytes begin with a client's hello in the form of SSL 2.0."""
     if len(data) < _HEADER_BYTES + _CLIENT_BYTES_MIN or data[2] != _CLIENT_HELLO:
         return False
+    if not data[0] & _WITHOUT_PADDING:  # as a record of TLS 1.0 begins
+        return False
     version = int.from_bytes(data[3:5], "big")
     if version != SSL2_VERSION and version >> 8 != _MODERN_MAJOR:
         return False
     ciphers, session, challenge = (int.from_bytes(data[at : at + 2], "big") for at in (5, 7, 9))
     size = int.from_bytes(data[:2], "big") & ~(_WITHOUT_PADDING << 8)
     return (
-        bool(data[0] & _WITHOUT_PADDING)
-        and ciphers > 0
+        ciphers > 0
         and ciphers % _CIPHER_BYTES == 0
         and challenge in _CHALLENGE_BYTES
         and size == _CLIENT_BYTES_MIN + ciphers + session + challenge

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[2]
 FINDINGS = ROOT / "build" / "fuzz"
 SECONDS = 20
 NAMES = (
-    *("capture_file", "certificate", "client_offer", "dns", "handshake", "http", "opening"),
-    *("packet", "server_answer", "stream", "traffic"),
+    *("capture_file", "certificate", "client_offer", "dns", "elf", "handshake", "http", "opening"),
+    *("packages", "packet", "password_policy", "perf_records", "procfs", "server_answer"),
+    *("sshd_config", "stream", "trace_format", "traffic"),
 )
 LONGEST_S = 2  # of one input
 MAX_BYTES = 4_096

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.decode.password_policy import (
+    MAX_FILES,
     effective_policy,
     read_login_defs,
     read_module_files,
@@ -97,3 +98,14 @@ def test_login_defs_is_read_as_its_programs_do(line: str, value: str | None) -> 
 def test_controls_have_no_case() -> None:
     files = {"passwd": "password Include common", "common": "PASSWORD required pam_unix.so"}
     assert [line.module for line in read_password_stack("passwd", files.get)] == ["pam_unix"]
+
+
+def test_files_that_include_many_are_bounded() -> None:
+    asked: list[str] = []
+
+    def read(name: str) -> str:
+        asked.append(name)
+        return "".join(f"@include {name}{number}\n" for number in range(9))
+
+    assert read_password_stack("passwd", read) == []
+    assert len(asked) == MAX_FILES
