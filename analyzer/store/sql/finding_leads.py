@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, select, true
+from sqlalchemy import and_, literal_column, select, true
 
 from analyzer.arns import parse
 from analyzer.model import SEVERITIES
@@ -125,6 +125,7 @@ def _attribute(item: Tag, is_user: int) -> Lead:
             other.c.finding_seq == _findings.c.seq,
         )
         .correlate(_findings)
+        .offset(literal_column("0"))  # or PostgreSQL might begin with all findings that have it
         .exists()
     )
     name = "finding_attributes_by_value"

@@ -47,6 +47,7 @@ class FindingPages:
         leads = leads_of(what)
         if what.run_arns and not run_ids(what):
             return []
+        await self._session.plan_once()
         times = [what.created_us]
         if after is not None:
             times.append(Range(high=after[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import and_, tuple_
+from sqlalchemy import and_, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analyzer.model import Range
 
 T = TypeVar("T")
+_PLAN_ONCE: Final = text("SET LOCAL plan_cache_mode = force_generic_plan")
 _INT64: Final = (-(1 << 63), (1 << 63) - 1)
 _CHUNK: Final = 1_000  # rows of one insert
 _COPIED: Final = 100  # rows that PostgreSQL takes quicker as a copy; fewer do not pay for asking it
@@ -31,6 +32,15 @@ class Session:
         """Use an open connection."""
         self._connection = connection
         self.is_postgresql = connection.dialect.name == "postgresql"
+
+    async def plan_once(self) -> None:
+        """Let the rest of the transaction use one plan for all values of a statement.
+
+        PostgreSQL would look at the values of the first five times that a connection asks so. Where
+        a statement is written along an index, it can only come to something worse.
+        """
+        if self.is_postgresql:
+            await self._connection.execute(_PLAN_ONCE)
 
     async def rows(self, statement: Executable) -> Sequence[RowMapping]:
         """Return the rows of a query."""
