@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     TopicCheck = Callable[[str], Awaitable[str]]
 
-_TOPIC: Final = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
+_TOPIC: Final = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
+_FIFO: Final = ".fifo"  # such topics want a group with each message, which Inspector's have not
 _SUBSCRIPTIONS_LIMIT: Final = 50  # in one reply
 
 
@@ -77,7 +78,9 @@ class TemplateOperations:
         """Tell a topic about events of a template's runs."""
         topic_arn = request["topicArn"]
         if not _TOPIC.fullmatch(topic_arn):
-            raise invalid_input("INVALID_SNS_TOPIC_ARN", f"{topic_arn!r} is no ARN of a topic")
+            is_fifo = topic_arn.endswith(_FIFO)
+            what = "a FIFO topic; take a standard one" if is_fifo else "no ARN of a topic"
+            raise invalid_input("INVALID_SNS_TOPIC_ARN", f"{topic_arn!r} is {what}")
         await self._require_topic(topic_arn)
         await self.desk.subscribe(request["resourceArn"], EventKind(request["event"]), topic_arn)
 

@@ -57,3 +57,16 @@ async def test_topic_that_sns_does_not_refuse_is_taken(status: PublishStatus) ->
     desk = Desk()
     await operations(desk, status).subscribe_to_event(REQUEST)
     assert desk.subscribed == [("arn:template", EventKind.FINDING_REPORTED, REQUEST["topicArn"])]
+
+
+@pytest.mark.parametrize(
+    ("topic", "says"), [(f"{REQUEST['topicArn']}.fifo", "a FIFO topic"), ("topic", "no ARN")]
+)
+async def test_topic_that_can_never_be_told_is_refused(topic: str, says: str) -> None:
+    desk = Desk()
+    with pytest.raises(AwsError, match=says) as caught:
+        await operations(desk, PublishStatus.SUCCESS).subscribe_to_event(
+            {**REQUEST, "topicArn": topic}
+        )
+    assert caught.value.members["errorCode"] == "INVALID_SNS_TOPIC_ARN"
+    assert desk.subscribed == []
