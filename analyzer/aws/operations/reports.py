@@ -6,11 +6,12 @@ had from without credentials.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.aws.errors import AwsError, temporarily_unavailable
-from analyzer.errors import RunInProgressError
+from analyzer.errors import RunInProgressError, StoreError
 from analyzer.model import RunState
 from analyzer.reports.desk import BusyError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from analyzer.reports.occasion import Kind
     from analyzer.store import Store
 
+_LOG = logging.getLogger(__name__)
 _KINDS: Final[dict[str, Kind]] = {"FINDING": "findings", "FULL": "full"}
 _FORMS: Final[dict[str, Form]] = {"HTML": "html", "PDF": "pdf"}
 _WITHOUT_RESULT: Final = frozenset({RunState.CANCELED, RunState.FAILED, RunState.ERROR})
@@ -55,7 +57,10 @@ class ReportOperations:
         return {"status": made.status, "url": url}
 
     async def forget_deleted(self) -> None:
-        """Delete the reports of runs that are no more."""
-        for run_id in await self.reports.kept():
-            if await self.store.run(run_id) is None:
-                await self.reports.forget(run_id)
+        """Delete the reports of runs that are no more; what fails here goes with the leftovers."""
+        try:
+            for run_id in await self.reports.kept():
+                if await self.store.run(run_id) is None:
+                    await self.reports.forget(run_id)
+        except (StoreError, OSError) as error:  # the run is deleted all the same
+            _LOG.warning("aws.reports_left", extra={"reason": str(error)})
