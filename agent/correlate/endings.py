@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from agent.correlate.connection_rows import Connection, Ends
 
-MAX_WAITING: Final = 8_192  # ends, about 0.5 KB each; beyond it the oldest go without their notice
-MAX_AWAITED: Final = 8_192  # pairs of ends whose notice may still come
+MAX_WAITING: Final = 16_384  # ends, about 0.5 KB each; beyond it the oldest go without their notice
+MAX_AWAITED: Final = 32_768  # pairs of ends whose notice may still come, while notices are late
 
 
 @dataclass(slots=True)
