@@ -80,15 +80,21 @@ class FusedEngine:
         Raises:
             ValueError: The slice is of another dictionary than those before it.
         """
-        tables = [table for table in piece.tables.values() if len(table)]
-        if not tables:
+        rows = 0
+        for table in piece.tables.values():
+            count = len(table.ts_us)
+            if not count:
+                continue
+            machine = self._machine
+            if machine is None:
+                machine = self._machine = self._made(table.dictionary)
+            if table.dictionary is not machine.dictionary:
+                message = "a slice is of another dictionary than the engine"
+                raise ValueError(message)
+            rows += count
+        if not rows:
             return
-        if self._machine is None:
-            self._machine = self._made(tables[0].dictionary)
-        if any(table.dictionary is not self._machine.dictionary for table in tables):
-            message = "a slice is of another dictionary than the engine"
-            raise ValueError(message)
-        self._waiting.add(piece)
+        self._waiting.add(piece, rows)
         if self._waiting.is_full:
             self._judge_waiting()
 

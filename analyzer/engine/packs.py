@@ -92,10 +92,14 @@ def packs_of(slices: Mapping[int, Sequence[Slice]], kinds: Container[str]) -> di
     for host, pieces in slices.items():
         for piece in pieces:
             for kind, table in piece.tables.items():
-                if kind in kinds and len(table):
-                    tables.setdefault(kind, []).append(table)
-                    by_host = counts.setdefault(kind, {})
-                    by_host[host] = by_host.get(host, 0) + len(table)
+                rows = len(table.ts_us)
+                if not rows or kind not in kinds:
+                    continue
+                if kind not in tables:
+                    tables[kind], counts[kind] = [], {}
+                tables[kind].append(table)
+                by_host = counts[kind]
+                by_host[host] = by_host.get(host, 0) + rows
     return {
         kind: Pack(Joined.of(own), list(counts[kind]), np.cumsum([0, *counts[kind].values()]))
         for kind, own in tables.items()

@@ -27,10 +27,10 @@ class Waiting:
         """Tell whether there are enough rows."""
         return self._rows >= ENOUGH
 
-    def add(self, piece: Slice) -> None:
-        """Let a slice wait."""
+    def add(self, piece: Slice, rows: int) -> None:
+        """Let a slice wait, which has so many rows."""
         self._slices.setdefault(piece.agent_id, []).append(piece)
-        self._rows += len(piece)
+        self._rows += rows
 
     def take(self) -> dict[str, list[Slice]]:
         """Return all that waits, by host in the order of time."""

@@ -46,8 +46,7 @@ class Dictionary:
 
     def text_ids(self, texts: Sequence[str]) -> npt.NDArray[np.uint32]:
         """Return the ids of a batch's texts; item ``i`` is the id of its index ``i``, 0 of null."""
-        ids = [NULL, *map(self._text_ids.__getitem__, texts)]
-        return np.array(ids, np.uint32)
+        return _numbered(self._text_ids, texts)
 
     def find_text(self, text: str) -> int | None:
         """Return the id of a text, if it has one."""
@@ -59,8 +58,7 @@ class Dictionary:
 
     def process_ids(self, processes: Sequence[Process]) -> npt.NDArray[np.uint32]:
         """Return the ids of a batch's instances; item ``i`` is the id of its index ``i``."""
-        ids = [NULL, *map(self._process_ids.__getitem__, processes)]
-        return np.array(ids, np.uint32)
+        return _numbered(self._process_ids, processes)
 
     def process_row(self, process_id: int) -> Row:
         """Return the process columns of an instance that are not null; not to be changed."""
@@ -94,6 +92,14 @@ class Ids(dict[Any, int]):
         found = self[value] = len(self._values)
         self._values.append(value)
         return found
+
+
+def _numbered(ids: Ids, values: Sequence[Any]) -> npt.NDArray[np.uint32]:
+    """Return 0 of null, and then the id of each value."""
+    found = np.empty(len(values) + 1, np.uint32)
+    found[0] = NULL
+    found[1:] = np.fromiter(map(ids.__getitem__, values), np.uint32, len(values))
+    return found
 
 
 def _scope_code(text: str | None) -> int:

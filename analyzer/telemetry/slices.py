@@ -149,19 +149,24 @@ def joined_vector(name: str, parts: Sequence[Columns]) -> Vector:
 
 def _partly_joined(name: str, parts: Sequence[Columns]) -> Vector:
     """Return a column that some of the parts lack, or that is null in some rows."""
-    first = next(part.columns[name] for part in parts if name in part.columns)
-    is_number = KINDS[parts[0].kind].columns[name].type in (ColumnType.PORT, ColumnType.INTEGER)
-    values, valid = [], []
-    for part in parts:
-        vector = part.columns.get(name)
+    vectors = [part.columns.get(name) for part in parts]
+    sizes = [len(part.ts_us) for part in parts]
+    dtype = next(vector.values.dtype for vector in vectors if vector is not None)
+    pairs = list(zip(vectors, sizes, strict=True))
+    values = np.concatenate(
+        [np.zeros(size, dtype) if vector is None else vector.values for vector, size in pairs]
+    )
+    if KINDS[parts[0].kind].columns[name].type not in (ColumnType.PORT, ColumnType.INTEGER):
+        return Vector(values)
+    valid = np.ones(len(values), np.uint8)
+    start = 0
+    for vector, size in pairs:
         if vector is None:
-            vector = Vector(np.zeros(len(part), first.values.dtype), np.zeros(len(part), np.uint8))
-        values.append(vector.values)
-        valid.append(np.ones(len(part), np.uint8) if vector.valid is None else vector.valid)
-    joined_valid = np.concatenate(valid) if is_number else None
-    if joined_valid is not None and joined_valid.all():
-        joined_valid = None
-    return Vector(np.concatenate(values), joined_valid)
+            valid[start : start + size] = 0
+        elif vector.valid is not None:
+            valid[start : start + size] = vector.valid
+        start += size
+    return Vector(values, None if valid.all() else valid)
 
 
 def _is_sorted(ts_us: npt.NDArray[np.int64]) -> bool:

@@ -30,7 +30,7 @@ def test_slices_wait_until_they_have_enough_rows() -> None:
     pieces = [piece("a", 0, 4), piece("a", 4, 2, "listener"), piece("b", 0, 4)]
     full = []
     for each in pieces:
-        queue.add(each)
+        queue.add(each, len(each))
         full.append(queue.is_full)
     assert full == [False, False, True]
     assert queue.take() == {"a": pieces[:2], "b": pieces[2:]}
