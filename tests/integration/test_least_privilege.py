@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,43 @@ def test_agent_needs_no_more_than_its_folder(tmp_path: Path) -> None:
     assert states["imds_request"] == "on"
     assert states["setting"] == "on"
     assert states["loaded_module"] != "off"
+
+
+def doctor(state: Path, *, uid: int, rights: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what ``doctor`` says as a user with these rights, by check."""
+    caps = ",".join(f"+{name}" for name in rights)
+    become = [] if uid == 0 else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    if rights:
+        become += [f"--inh-caps={caps}", f"--ambient-caps={caps}", f"--bounding-set=-all,{caps}"]
+    mount = "[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing"
+    command = f'ip link set lo up; {mount}; exec setpriv {" ".join(become)} "$@"'
+    run = [sys.executable, "-c", "from agent.cli import main; raise SystemExit(main())"]
+    options = ["doctor", "--json", "--state-dir", str(state), "--broker-url", "mqtt://127.0.0.1:1"]
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", command, "sh", *run, *options],  # noqa: S607
+        check=False,
+        capture_output=True,
+        cwd=ROOT,
+    )
+    assert done.stdout, done.stderr.decode()
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_doctor_answers_root_the_five_rights_and_nobody_apart(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make the namespaces")
+    if find_program("ip") is None:
+        pytest.skip(missing_reason("ip"))
+    tmp_path.chmod(0o777)
+    root = doctor(tmp_path, uid=0, rights=())
+    five = doctor(tmp_path, uid=65534, rights=RIGHTS)
+    plain = doctor(tmp_path, uid=65534, rights=())
+
+    for name in ("packets", "perf", "sock_diag", "facts"):
+        assert root[name]["verdict"] == five[name]["verdict"] == "ok", name
+        assert root[name]["blind_spots"]
+    for name in ("packets", "perf"):
+        assert plain[name]["verdict"] != "ok"
+        assert "setpriv" in plain[name]["remedy"]
+    assert "hide which sockets they hold" in plain["sock_diag"]["detail"]
+    assert "hide which sockets they hold" not in five["sock_diag"]["detail"]
