@@ -72,7 +72,10 @@ class EventRows(Protocol):
         ...
 
     async def forget_messages(self, before_us: int) -> int:
-        """Delete messages of older events that are not tried any more; return how many."""
+        """Delete messages of older events, or about runs that are gone, that are not tried.
+
+        Those are told of what became of it after it was deleted; return how many were deleted.
+        """
         ...
 
     async def forget_messages_about(self, arn: str) -> int:

@@ -12,6 +12,7 @@ from analyzer.model import (
     EventKind,
     OutboxMessage,
     Route,
+    Run,
     Schedule,
     ScheduleOutcome,
     ScheduleResult,
@@ -160,6 +161,26 @@ async def test_outbox_lets_go_of_what_is_over_and_old(store: Store) -> None:
     async with store.reading() as rows:
         kept = [n for n in range(1, 5) if await rows.events.message(f"m-{n}") is not None]
     assert kept == [1, 4]
+
+
+async def test_outbox_lets_go_of_what_was_told_after_its_run_had_gone(store: Store) -> None:
+    there, gone = f"{TEMPLATE.arn}/run/0-a", f"{TEMPLATE.arn}/run/0-b"
+    run = Run("0-a", "a", 180, (), 1, arn=there, template_arn=TEMPLATE.arn)
+    over = replace(message(5, topic="t-1"), next_attempt_us=None)
+    async with store.writing() as rows:
+        await rows.runs.add(run)
+        await rows.events.send(
+            [
+                replace(over, id="m-1", run_arn=there),
+                replace(over, id="m-2", run_arn=gone),
+                replace(message(3, topic="t-1"), run_arn=gone),  # it is on its way
+                replace(over, id="m-4"),
+            ]
+        )
+    await StoreOutbox(store).forget(0)
+    async with store.reading() as rows:
+        kept = [n for n in range(1, 5) if await rows.events.message(f"m-{n}") is not None]
+    assert kept == [1, 3, 4]
 
 
 async def test_outbox_knows_routes(store: Store) -> None:

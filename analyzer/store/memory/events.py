@@ -73,8 +73,11 @@ class MemoryEvents:
             self._state.outbox[message.id] = message
 
     async def forget_messages(self, before_us: int) -> int:
-        """Delete messages of older events that are not tried any more; return how many."""
-        return self._forget(lambda message: message.created_us < before_us)
+        """Delete messages of older events, or about runs that are gone, that are not tried."""
+        there = {"", *(run.arn for _, run in self._state.runs.values())}
+        return self._forget(
+            lambda message: message.created_us < before_us or message.run_arn not in there
+        )
 
     async def forget_messages_about(self, arn: str) -> int:
         """Delete messages about a run, template or target that are not tried any more."""

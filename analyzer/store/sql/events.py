@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 
 from analyzer.model import EventKind, OutboxMessage, PublishStatus, Route, Subscription
 from analyzer.store import schema
@@ -116,10 +116,12 @@ class SqlEvents:
         )
 
     async def forget_messages(self, before_us: int) -> int:
-        """Delete messages of older events that are not tried any more; return how many."""
+        """Delete messages of older events, or about runs that are gone, that are not tried."""
         is_over = _outbox.c.next_attempt_us.is_(None)
-        statement = delete(_outbox).where(is_over, _outbox.c.created_us < before_us)
-        return await self._session.write(statement)
+        has_run = exists().where(schema.runs.c.arn == _outbox.c.run_arn)
+        is_gone = and_(_outbox.c.run_arn != "", ~has_run)
+        is_old = _outbox.c.created_us < before_us
+        return await self._session.write(delete(_outbox).where(is_over, or_(is_old, is_gone)))
 
     async def forget_messages_about(self, arn: str) -> int:
         """Delete messages about a run, template or target that are not tried any more."""
