@@ -16,7 +16,7 @@ from analyzer.words import counted, printable, span, time_text
 from rules.telemetry.ndjson import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from analyzer.model import Agent, Exclusion, RunAgent, Tag, Target, Template
     from analyzer.present.terminal import Terminal
@@ -80,12 +80,14 @@ def show_agents(terminal: Terminal, agents: Sequence[Agent], *, now_us: int) -> 
     """Print the hosts that a target selects, and how their agents are."""
     _show(
         terminal,
-        ("Host", "Agent", "Health", "Version", "Tags", "Details"),
+        ("Host", "Agent", "Health", "Address", "System", "Version", "Tags", "Details"),
         [
             (
                 agent.hostname,
                 agent.agent_id,
                 agent.code(now_us).health.value,
+                ", ".join(_addresses(agent)),
+                agent.os_name,
                 agent.version,
                 ", ".join(f"{key}={value}" for key, value in sorted(agent.tags.items())),
                 agent.details(now_us),
@@ -94,6 +96,12 @@ def show_agents(terminal: Terminal, agents: Sequence[Agent], *, now_us: int) -> 
         ],
         nothing="No known host is selected.",
     )
+
+
+def _addresses(agent: Agent) -> Iterator[str]:
+    """Yield the first address of each interface: what others most likely call the host by."""
+    for each in agent.interfaces:
+        yield from (each.ipv4 or each.ipv6)[:1]
 
 
 def show_run_agents(terminal: Terminal, agents: Sequence[RunAgent]) -> None:

@@ -11,7 +11,7 @@ from typer.testing import Result as Done
 from analyzer.assessments import Limits, note_limits
 from analyzer.cli import app
 from analyzer.data_folder import DataFolder
-from analyzer.model import Agent, HealthCode, Run, RunAgent, RunState
+from analyzer.model import Agent, HealthCode, Interface, Run, RunAgent, RunState
 from analyzer.results.document import to_json
 from analyzer.results.exclusions import numbered, of_hosts
 from analyzer.results.finding_rows import finding_rows
@@ -21,7 +21,18 @@ from tests.ended_runs import of_run
 
 pytestmark = pytest.mark.allow_blocking  # imports inside commands, which own their process
 RUNNER = CliRunner()
-AGENT = Agent("i-1", "b", "web-1", "0.1", {"app": "shop"}, True, False, 0)  # noqa: FBT003
+AGENT = Agent(
+    agent_id="i-1",
+    boot_id="b",
+    hostname="web-1",
+    version="0.1",
+    tags={"app": "shop"},
+    is_online=True,
+    is_collecting=False,
+    last_seen_us=0,
+    os_name="Debian",
+    interfaces=(Interface("eth0", ("fd00::5", "10.0.0.5")), Interface("eth1", ("fd00::6",))),
+)
 
 
 @pytest.fixture
@@ -103,19 +114,16 @@ def test_target_is_made_changed_previewed_and_deleted(data: DataFolder) -> None:
     lines = told(data, "targets", "list")[1].splitlines()
     assert lines[0].split() == ["Target", "Hosts", "Made", "ARN"]
     assert "any of app=shop, x" in lines[1]
-    assert told(data, "targets", "preview", "shop")[1].splitlines()[1].split()[:3] == [
-        "web-1",
-        "i-1",
-        "UNKNOWN",
-    ]
+    shown = told(data, "targets", "preview", "shop")[1].splitlines()[1].split()
+    assert shown[:6] == ["web-1", "i-1", "UNKNOWN", "10.0.0.5,", "fd00::6", "Debian"]
     assert json.loads(told(data, "targets", "preview", arn.strip(), "-o", "json")[1])[0][
         "agent_id"
     ] == ("i-1")
     assert "bakery" in told(data, "targets", "update", "shop", "--name", "bakery", "--tag", "y")[1]
     assert told(data, "targets", "preview", "bakery")[1] == "No known host is selected.\n"
     assert "every host" in told(data, "targets", "update", "bakery", "--all-hosts")[1]
-    shown = json.loads(told(data, "targets", "show", "bakery", "-o", "json")[1])
-    assert shown[0]["resource_group_arn"] is None
+    kept = json.loads(told(data, "targets", "show", "bakery", "-o", "json")[1])
+    assert kept[0]["resource_group_arn"] is None
     code, _, err = told(data, "targets", "delete", "bakery")
     assert code == 2
     assert "Delete target bakery, its 0 templates and 0 runs" in err
