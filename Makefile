@@ -66,8 +66,8 @@ bench-agent: $(PEERS_STAMP) ## Measure the agent next to others: what it sees an
 bench-engine: $(PEERS_STAMP) ## Measure the engine next to others: make bench-engine EVENTS=10e6
 	@$(BIN)/python benchmarks/bench_engine.py --events $(EVENTS)
 
-bench-service: $(STAMP) ## Measure ingest over MQTT, and the AWS API over a million findings
-	@set -e; for script in ingest service; do \
+bench-service: $(STAMP) ## Measure ingest, the lag to a finding, and the AWS API over a million findings
+	@set -e; for script in ingest lag service; do \
 		echo "== bench_$$script.py"; $(BIN)/python "benchmarks/bench_$$script.py"; \
 	done
 

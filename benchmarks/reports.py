@@ -44,7 +44,7 @@ def write_report(
         arguments: Of the command line, where they decide what is measured.
         measured: The figures, by key.
     """
-    target = options.json or (None if options.quick else FOLDER / f"{name}.json")
+    target = _target(options, name)
     if target is None:
         return
     report = {
@@ -68,3 +68,16 @@ def write_report(
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def read_report(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return the report that ``write_report`` would replace; an empty one where there is none."""
+    target = _target(options, name)
+    if target is None or not target.exists():
+        return {}
+    found: dict[str, Any] = json.loads(target.read_text())
+    return found
+
+
+def _target(options: argparse.Namespace, name: str) -> Path | None:
+    return options.json or (None if options.quick else FOLDER / f"{name}.json")
