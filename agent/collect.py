@@ -330,14 +330,14 @@ class HostCollector:
 
     def _take(self, member: Member, observations: Iterable[Observation]) -> None:
         try:
-            events = [
-                event for observation in observations for event in self._correlator.add(observation)
-            ]
+            for observation in observations:
+                events = self._correlator.add(observation)
+                with self._lock:
+                    self._put(events)
         except Exception as error:  # noqa: BLE001 (facts of one sensor must not stop the others)
             member.fail(error)
             return
         with self._lock:
-            self._put(events)
             member.account.lose(self._correlator.lost)
             member.account.lose(self._dropped)
         self._tools.listeners = self._correlator.listeners

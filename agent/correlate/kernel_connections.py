@@ -91,7 +91,8 @@ class KernelConnections:
     def update(self, told: KernelChanges) -> list[Event]:
         """Take in what the kernel told; return what opened, and the ends that waited enough."""
         events: list[Event] = []
-        self._ended.clear()
+        if not told.goes_on:
+            self._ended.clear()
         if told.is_first:
             self._begin_anew(told.ts_us, events)
         self._tell_late(told.ts_us, events)

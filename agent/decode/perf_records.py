@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from agent.decode.procfs import read_text
@@ -42,6 +42,7 @@ _HEADER: Final = struct.Struct("=Q")  # type (32 bits), misc (16), size (16)
 _SAMPLE_HEAD: Final = "QIIQI"  # header, pid, tid, time, bytes of the raw record
 _RAW_AT: Final = struct.calcsize(f"={_SAMPLE_HEAD}")
 _TYPE: Final = struct.Struct(f"={_RAW_AT}xH")
+_PID: Final = struct.Struct("=8xI")
 _TASK: Final = struct.Struct("=8xIIIIQ")  # pid, parent's pid, tid, parent's tid, time
 _COMM_HEAD: Final = struct.Struct("=8xII")  # pid, tid; the name follows
 _SAMPLE_ID: Final = struct.Struct("=IIQ")  # pid, tid, time at the end of a record without sample
@@ -144,29 +145,57 @@ class RecordReader:
 
     def read(self, block: bytes) -> list[Record]:
         """Return the records of a block; kinds that are not known are left out."""
+        return self.read_some(block, 0, len(block))[0]
+
+    def read_some(self, block: bytes, offset: int, most_bytes: int) -> tuple[list[Record], int]:
+        """Return the records from an offset on, and where those begin that are left.
+
+        Args:
+            block: Whole records.
+            offset: Where to begin.
+            most_bytes: After how many bytes to stop; records are not cut, and there is one at least
+                unless the block ends before.
+        """
         records: list[Record] = []
-        offset, end = 0, len(block)
-        while offset < end:
+        end, stop = len(block), offset + most_bytes
+        while offset < end and (offset < stop or not records):
             header = int.from_bytes(block[offset : offset + _HEADER.size], "little")
             kind, size = header & 0xFFFF_FFFF, header >> 48
             if not max(_HEADER.size, _SMALLEST.get(kind, 0)) <= size <= end - offset:
                 self.lost[UNREADABLE] += 1  # where the next one would begin, nobody knows
-                break
+                return records, end
             if kind == _SAMPLE:
-                offset += self._read_samples(block, offset, header, records)
+                until = max(stop, offset + size)
+                offset += self._read_samples(block, offset, until, header, records)
                 continue
             read = self._others.get(kind)
             if read is not None:
                 read(block[offset : offset + size], records)
             offset += size
-        return records
+        return records, offset
 
-    def _read_samples(self, block: bytes, offset: int, header: int, records: list[Record]) -> int:
+    def exec_pids(self, block: bytes) -> Iterator[int]:
+        """Yield the process of each executed file in a block, without reading its records."""
+        offset, end = 0, len(block)
+        while offset < end:
+            header = int.from_bytes(block[offset : offset + _HEADER.size], "little")
+            size = header >> 48
+            if not _HEADER.size <= size <= end - offset:
+                return
+            if header & 0xFFFF_FFFF == _SAMPLE and size >= _TYPE.size:
+                (kind,) = _TYPE.unpack_from(block, offset)
+                if kind == self._execs.id:
+                    yield _PID.unpack_from(block, offset)[0]
+            offset += size
+
+    def _read_samples(
+        self, block: bytes, offset: int, until: int, header: int, records: list[Record]
+    ) -> int:
         """Read the sample at ``offset`` and those like it that follow; return their bytes."""
         size = header >> 48
         (kind,) = _TYPE.unpack_from(block, offset)
         if kind == self._sockets.id and size >= self._socket_bytes:
-            return self._read_sockets(memoryview(block)[offset:], header, records)
+            return self._read_sockets(memoryview(block)[offset:until], header, records)
         if kind == self._execs.id and size >= self._exec_layout.fields.size:
             self._read_exec(block[offset : offset + size], records)
         else:

@@ -102,6 +102,8 @@ class KernelChanges(NamedTuple):
     changes: Sequence[SocketChange | ProcessChange]
     is_first: bool = False
     """Whether the kernel was not listened to before: changes of older sockets were missed."""
+    goes_on: bool = False
+    """Whether it goes on from the one before, which was read in the same moment."""
 
 
 class TlsAnswered(NamedTuple):

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.errors import DecodeError, PerfError
-from agent.sensors.observations import KernelChanges, Observation
+from agent.sensors.observations import (
+    KernelChanges,
+    Observation,
+    ProcessChange,
+    SocketChange,
+)
 from agent.sensors.pace import at_tick
 from agent.sensors.perf_changes import read_changes
 from agent.sensors.perf_processes import Facts, KernelProcesses
 from agent.sensors.perf_rings import KernelRings, OpenRings
-from agent.sensors.perf_stream import RecordStream
+from agent.sensors.perf_stream import Drained, RecordStream
 from agent.sensors.perf_tracepoints import TracefsError, Tracepoints, find_tracepoints
 from agent.sensors.processes import ProcessTable
 from agent.sensors.sensor import Capability, Loss, Stats, Tools, Wake, Watch
@@ -105,19 +110,32 @@ class PerfSensor:
         if self._stream is None or self._processes is None:
             return []
         self._due_s = at_tick(self._clock.monotonic_s() + DRAIN_S)
-        records, until_us, offset_us, is_lossy = self._stream.read()
+        told: list[Observation] = []
+        has_more = True
+        while has_more:
+            drained = self._stream.read()
+            has_more = drained.has_more
+            changes = self._read(drained, self._processes)
+            if drained.until_us == self._told_until_us and not changes:
+                continue  # without a change, only that time has passed is news
+            is_first, self._told_until_us = self._told_until_us is None, drained.until_us
+            told.append(
+                KernelChanges(drained.until_us, self.name, changes, is_first, goes_on=bool(told))
+            )
+        return told
+
+    def _read(
+        self, drained: Drained, processes: KernelProcesses
+    ) -> list[SocketChange | ProcessChange]:
+        records = drained.records
         self._seen += len(records)
-        self._processes.begin(records, is_lossy=is_lossy)
-        changes = read_changes(
+        processes.begin(records, is_lossy=drained.is_lossy, coming=drained.coming)
+        return read_changes(
             records,
-            self._processes,
-            offset_us=offset_us,
+            processes,
+            offset_us=drained.offset_us,
             with_programs="process" in self._wanted,
         )
-        if until_us == self._told_until_us and not changes:
-            return []  # without a change, only that time has passed is news
-        is_first, self._told_until_us = self._told_until_us is None, until_us
-        return [KernelChanges(until_us, self.name, changes, is_first)]
 
     def stats(self) -> Stats:
         """Return what was seen and lost; a lost record may have been of any kind."""

@@ -10,8 +10,9 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.decode.perf_records import CommRecord, ExecRecord, Record, TaskRecord
@@ -88,15 +89,23 @@ class KernelProcesses:
         self._network = table.network("self")
         self._now_us = clock.now_us()
 
-    def begin(self, records: Iterable[Record], *, is_lossy: bool) -> None:
+    def begin(
+        self,
+        records: Iterable[Record],
+        *,
+        is_lossy: bool,
+        coming: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
         """Take note of what is to come.
 
         Args:
             records: What comes next. Before a process executes a file in it, /proc speaks of later.
             is_lossy: Whether others were lost: a copy may have become a program unheard.
+            coming: How many files each process executes in what comes after them.
         """
         self._now_us = self._clock.now_us()
         self._coming = Counter(each.pid for each in records if type(each) is ExecRecord)
+        self._coming.update(coming)
         self._is_lossy = is_lossy
         if is_lossy:
             self._entries = {

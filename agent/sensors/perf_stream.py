@@ -13,11 +13,11 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agent.decode.perf_records import Record, RecordReader
+from agent.decode.perf_records import ExecRecord, Record, RecordReader
 from agent.sensors.perf_rings import OpenRings, Rings, online_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.sensors.perf_tracepoints import Tracepoints
     from rules.telemetry.clock import Clock
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 CPU_CHECK_S: Final = 10.0  # between looks at which CPUs are switched on
 CPUS_CHANGED: Final = "cpus_changed"
+SLICE_BYTES: Final = 256 << 10  # of a ring that are read at once; a record takes 4 times as much
 _TIME: Final = itemgetter(3)  # of any record, nanoseconds of CLOCK_MONOTONIC
 
 
@@ -39,6 +40,10 @@ class Drained(NamedTuple):
     """Wall clock minus the records' clock."""
     is_lossy: bool
     """Whether something between these records is missing."""
+    has_more: bool = False
+    """Whether more has been taken from the rings than stands here: ask once more."""
+    coming: Mapping[int, int] = {}
+    """How many files each process executes in what follows: /proc speaks of the last one."""
 
 
 class RecordStream:
@@ -71,6 +76,11 @@ class RecordStream:
         self._reader = RecordReader(*tracepoints)
         self._lost_before = 0
         self._early: list[Record] = []
+        self._blocks: list[tuple[bytes, int]] = []  # taken from the rings, and read up to there
+        self._reached_ns: list[int] = []  # of each of them: when its last record happened
+        self._coming: Counter[int] = Counter()
+        self._taken_s = 0.0
+        self._taken_us = 0
         self._rings: Rings | None = self._open_rings()
         self._check_due_s = clock.monotonic_s() + CPU_CHECK_S
 
@@ -88,23 +98,30 @@ class RecordStream:
 
         Rings are read one after the other, so the last ones show what is later than anything that
         was seen in the first ones: that waits for the next call. A second look catches what was
-        being written during the first.
+        being written during the first. What was taken is read in slices, so that a burst takes the
+        memory of its bytes and not of its records.
 
         Raises:
             PerfError: CPUs were switched on, and the kernel refuses to tell what happens there.
         """
-        now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
-        records = self._early + self._look() + self._look()
-        if now_s >= self._check_due_s:
-            self._check_due_s = now_s + CPU_CHECK_S
-            records += self._follow_cpus()
+        records = self._early
+        if not self._blocks:
+            records = records + self._take()
+        records += self._read_slice()
         records.sort(key=_TIME)
-        told = bisect_right(records, now_s * 1e9, key=_TIME)
+        # Of a ring that has more, what comes is no earlier than its last record that was read.
+        now_s, offset_us = self._taken_s, self._taken_us - round(self._taken_s * 1e6)
+        until_ns = min((now_s * 1e9, *self._reached_ns))
+        told = bisect_right(records, until_ns, key=_TIME)
         self._early = records[told:]
         lost = self._reader.lost.total()
         is_lossy, self._lost_before = lost > self._lost_before, lost
-        offset_us = now_us - round(now_s * 1e6)
-        return Drained(records[:told], now_us, offset_us, is_lossy)
+        has_more = bool(self._blocks)
+        until_us = int(until_ns / 1e3) + offset_us if has_more else self._taken_us
+        if self._coming:
+            executed = (each.pid for each in records[:told] if type(each) is ExecRecord)
+            self._coming = self._coming - Counter(executed)  # anew: others may hold the old one
+        return Drained(records[:told], until_us, offset_us, is_lossy, has_more, self._coming)
 
     def close(self) -> None:
         """End the stream."""
@@ -112,17 +129,42 @@ class RecordStream:
             self._rings.close()
             self._rings = None
 
-    def _look(self) -> list[Record]:
-        if self._rings is None:
+    def _take(self) -> list[Record]:
+        """Take everything from the rings; return records of CPUs that are switched off now."""
+        now_s = self._taken_s = self._clock.monotonic_s()
+        self._taken_us = self._clock.now_us()
+        if self._rings is not None:
+            blocks = (*self._rings.read(), *self._rings.read())
+            self._blocks = [(block, 0) for block in blocks]
+            self._coming = Counter()
+            if any(len(block) > SLICE_BYTES for block in blocks):
+                for block in blocks:
+                    self._coming.update(self._reader.exec_pids(block))
+        if now_s < self._check_due_s:
             return []
-        return [record for block in self._rings.read() for record in self._reader.read(block)]
+        self._check_due_s = now_s + CPU_CHECK_S
+        return self._follow_cpus()
+
+    def _read_slice(self) -> list[Record]:
+        """Read the next slice of each block; what is left stays."""
+        records: list[Record] = []
+        left: list[tuple[bytes, int]] = []
+        self._reached_ns = []
+        for block, begin in self._blocks:
+            some, end = self._reader.read_some(block, begin, SLICE_BYTES)
+            records += some
+            if end < len(block):
+                left.append((block, end))
+                self._reached_ns.append(some[-1][3])
+        self._blocks = left
+        return records
 
     def _follow_cpus(self) -> list[Record]:
         """Begin anew where CPUs were switched on or off; what happened there until now is lost."""
         if self._rings is None or tuple(self._rings.cpus) == tuple(self._cpus()):
             return []
         logger.warning("perf.cpus_changed", extra={"cpus": len(self._cpus())})
-        records = self._look()
+        records = [each for block in self._rings.read() for each in self._reader.read(block)]
         self.close()
         self._rings = self._open_rings()
         self._reader.lost[CPUS_CHANGED] += 1

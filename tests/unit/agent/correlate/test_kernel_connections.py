@@ -283,6 +283,14 @@ def test_poll_that_shows_what_has_just_ended_is_no_news(host: Host) -> None:
     assert len(host.hear(closed(2, end(CLIENT, REMOTE, cookie=5)))) == 1
 
 
+def test_poll_that_shows_what_ended_in_an_earlier_part_is_no_news(host: Host) -> None:
+    side = outbound()
+    host.hear(told(2, side.connect(1.5), side.connected(1.6)))
+    host.hear(told(3, side.gone(2.5)), told(3.1)._replace(goes_on=True))
+
+    assert host.hear(connections(3.1, row(CLIENT, REMOTE, cookie=5))) == []
+
+
 def test_remains_of_connections_are_no_news(host: Host) -> None:
     remains = row(CLIENT, REMOTE, state=TcpState.TIME_WAIT)
     host.hear(connections(1, ends_are_told=False))

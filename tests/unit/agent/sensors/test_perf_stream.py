@@ -1,13 +1,15 @@
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
 from agent.decode.perf_records import Record
 from agent.errors import PerfError
-from agent.sensors.perf_stream import CPU_CHECK_S, RecordStream
+from agent.sensors import perf_stream
+from agent.sensors.perf_stream import CPU_CHECK_S, Drained, RecordStream
 from agent.sensors.perf_tracepoints import Tracepoints
 from rules.telemetry import ManualClock
-from tests.perf_messages import ScriptedRings, fork, lost, tracepoints
+from tests.perf_messages import ScriptedRings, exec_sample, fork, lost, tracepoints
 
 S_NS = 1_000_000_000
 
@@ -96,3 +98,46 @@ def test_refusal_is_raised() -> None:
 
     with pytest.raises(PerfError):
         RecordStream(tracepoints(), 0, clock=ManualClock(), open_rings=refuse)
+
+
+def slices(scene: Scene, *blocks: bytes) -> list[Drained]:
+    """Return what one look at the rings brings, slice by slice."""
+    scene.made[-1].waiting = list(blocks)
+    found = [scene.stream.read()]
+    while found[-1].has_more:
+        scene.made[-1].waiting = [fork(99, 9, time_ns=9 * S_NS)]  # waits for the next look
+        found.append(scene.stream.read())
+    return found
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 60, 100, 200, 1_000])
+@pytest.mark.parametrize("split", range(0, 13, 3))
+def test_slices_together_are_the_whole_in_order(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, slice_bytes: int, split: int
+) -> None:
+    monkeypatch.setattr(perf_stream, "SLICE_BYTES", slice_bytes)
+    times = [number * S_NS // 2 for number in range(1, 13)]
+    records = [fork(number, 9, time_ns=time_ns) for number, time_ns in enumerate(times)]
+    blocks = (
+        b"".join(records[split::2]),
+        lost(1) + b"".join(records[:split] + records[split + 1 :: 2]),
+    )
+    found = slices(scene, *(block for block in blocks if block))
+
+    told = [record for drained in found for record in drained.records]
+    assert pids(told) == list(range(12))
+    moments = [drained.until_us for drained in found]
+    assert moments == sorted(moments)
+    for before, drained in pairwise(found):
+        assert all(record.time_ns >= before.until_us * 1_000 for record in drained.records)
+    assert scene.stream.lost == {"ring_full": 1}
+    assert sum(drained.is_lossy for drained in found) == 1
+
+
+def test_slices_know_what_is_executed_behind_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perf_stream, "SLICE_BYTES", 1)
+    block = b"".join(exec_sample(b"/bin/a", pid=7, time_ns=at * S_NS) for at in (1, 2, 3))
+
+    assert [dict(drained.coming) for drained in slices(scene, block)] == [{7: 2}, {7: 1}, {}]
