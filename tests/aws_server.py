@@ -106,10 +106,12 @@ class AwsServer:
         return done.stdout
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        """Return a process that was started, and ends with this object."""
+        """Return a process that was started, and ends with this object; its input stays open."""
         with (self.folder / f"{name}.log").open("ab") as log:
             environment = {**os.environ, **ALONE, **self.reaches}
-            child = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log, env=environment)
+            child = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stderr=log, stdout=log, env=environment
+            )
             self.children.append(child)
         return child
 
@@ -128,6 +130,8 @@ class AwsServer:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            assert child.stdin is not None
+            child.stdin.close()
 
 
 @contextmanager

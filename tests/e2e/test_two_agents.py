@@ -94,10 +94,8 @@ class Scene:
 
     def traffic(self, name: str, host: Host | None, *words: str) -> None:
         """Let a host, or whatever is around them, serve and call."""
-        # Its standard input is a pipe that it outlives at most by a moment.
         command = [sys.executable, "-m", sample_traffic.__name__, *words]
-        shell = ["sh", "-c", f"sleep 1000 | {' '.join(command)}"]
-        self.server.start(name, host.inside(shell) if host else shell)
+        self.server.start(name, host.inside(command) if host else command)
         log = self.server.folder / f"{name}.log"
         wait_until(lambda: "ready" in log.read_text(), name, log, within_s=WITHIN_S)
 
