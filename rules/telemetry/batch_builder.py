@@ -141,8 +141,6 @@ class _StringTable(dict[str, int]):
         self.size_bytes = 0
 
     def __missing__(self, text: str) -> int:
-        if type(text) is not str:
-            raise TypeError(text)
         clean = _clean(text)
         if clean != text:
             return self[clean]  # the raw text is not kept: it may be of any length
