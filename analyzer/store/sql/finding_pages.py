@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     _Order = Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
 _COUNTED: Final = 30_000  # rows of one lead; one that has more is not told from those with more
+_FLOOR_ROWS: Final = 4  # rows that are read for each of a page, to know how far it reaches
 _findings = schema.findings
 
 
@@ -57,7 +58,28 @@ class FindingPages:
         checks = [each.check for each in leads if each is not lead]
         if after is not None:
             checks.append(tuple_(lead.time, lead.seq) < tuple_(*after))
+        checks += await self._floor(lead, times, checks, limit)
         return await self._session.rows(self._page(lead, times, checks, limit))
+
+    async def _floor(
+        self,
+        lead: Lead,
+        times: Sequence[Range],
+        checks: Sequence[ColumnElement[bool]],
+        limit: int,
+    ) -> list[ColumnElement[bool]]:
+        """Return a condition that the rows of a page meet, and few others of many values.
+
+        PostgreSQL reads each value as far as the whole page might reach. The newest few of each
+        show how far it reaches at most: up to as many rows as it has.
+        """
+        each = -(-_FLOOR_ROWS * limit // len(lead.combinations))
+        if not self._session.is_postgresql or each >= limit:
+            return []
+        newest = await self._session.rows(self._page(lead, times, checks, limit, each=each))
+        if len(newest) < limit:
+            return []
+        return [tuple_(lead.time, lead.seq) >= tuple_(newest[-1]["created_us"], newest[-1]["seq"])]
 
     async def _best(self, leads: Sequence[Lead], times: Sequence[Range]) -> Lead:
         if len(leads) < 2:  # noqa: PLR2004 (then there is nothing to choose)
@@ -93,7 +115,9 @@ class FindingPages:
         limit: int,
         *,
         order: _Order = desc,
+        each: int | None = None,
     ) -> Any:  # noqa: ANN401 (SQLAlchemy's statement type is generic)
+        """Return the statement of a page; of each value of a lead no more than ``each`` rows."""
         conditions = [*_between(lead, times), *checks]
         if not self._session.is_postgresql or len(lead.combinations) == 1:
             # SQLite reads the values of an IN one by one, and each only as far as it must.
@@ -101,12 +125,12 @@ class FindingPages:
         # PostgreSQL would sort them all.
         wanted = func.unnest(*map(_array, zip(*lead.combinations, strict=True)))
         names = [column.name for column in lead.columns]
-        each = wanted.table_valued(*names).render_derived(name="wanted")
-        is_each = (column == each.c[column.name] for column in lead.columns)
-        places = self._from(lead, select(lead.time, lead.seq)).where(*is_each, *conditions)
-        found = _ordered(places, lead, limit, order).correlate(each).lateral("found")
+        value = wanted.table_valued(*names).render_derived(name="wanted")
+        is_value = (column == value.c[column.name] for column in lead.columns)
+        places = self._from(lead, select(lead.time, lead.seq)).where(*is_value, *conditions)
+        found = _ordered(places, lead, each or limit, order).correlate(value).lateral("found")
         place = (found.c.created_us, found.c.seq)
-        merged = select(*place).select_from(each.join(found, true()))
+        merged = select(*place).select_from(value.join(found, true()))
         first = merged.order_by(*map(order, place)).limit(limit).subquery("first")
         rows = select(first, _findings.c.id, _findings.c.run_id)
         rows = rows.join_from(first, _findings, _findings.c.seq == first.c.seq)
