@@ -11,6 +11,7 @@ from agent.sensors.facts.sensor import FactsSensor, SshdConfigSensor
 from agent.sensors.packets import PacketSensor
 from agent.sensors.perf import PerfSensor
 from agent.sensors.probe import ProbeSensor
+from agent.sensors.proc_sockets import ProcSensor
 from agent.sensors.psutil_sockets import PsutilSensor
 from agent.sensors.sensor import Ladder
 from agent.sensors.sockets import SockDiagSensor
@@ -21,6 +22,7 @@ __all__ = [
     "PacketSensor",
     "PerfSensor",
     "ProbeSensor",
+    "ProcSensor",
     "PsutilSensor",
     "SockDiagSensor",
     "SshdConfigSensor",
@@ -29,7 +31,7 @@ __all__ = [
 LADDERS: Final[tuple[Ladder, ...]] = (
     (PacketSensor,),
     (PerfSensor,),
-    (SockDiagSensor, PsutilSensor),
+    (SockDiagSensor, ProcSensor, PsutilSensor),
     (ProbeSensor,),
     (FactsSensor,),
     (SshdConfigSensor,),

@@ -20,6 +20,10 @@ NETLINK_SOCK_DIAG: Final = 4
 SOCK_DIAG_BY_FAMILY: Final = 20
 MESSAGE_SIZE: Final = 88  # nlmsghdr (16) and inet_diag_msg (72); attributes follow
 RECEIVE_BYTES: Final = 65_536  # the kernel fills at most 32 KB of it per read
+REMEDY_NETLINK: Final = (
+    "Allow the agent AF_NETLINK sockets: `systemctl edit proctor-agent`, then "
+    "RestrictAddressFamilies=AF_NETLINK AF_INET AF_INET6 AF_UNIX."
+)
 
 _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3

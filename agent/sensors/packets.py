@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from agent.decode.packet import Link
 from agent.decode.traffic import Traffic
+from agent.errors import NetlinkError
 from agent.sensors.local_networks import networks_of, read_addresses
+from agent.sensors.netlink import REMEDY_NETLINK
 from agent.sensors.observations import Observation, TrafficSeen
 from agent.sensors.pace import at_tick
 from agent.sensors.packet_capture import Capture, KernelCapture
@@ -58,7 +60,11 @@ class PacketSensor:
         self._dropped = 0
 
     def probe(self) -> Capability:
-        """Open a capture for a moment."""
+        """Open a capture for a moment, and look which addresses are this host's."""
+        try:
+            self._addresses()
+        except NetlinkError as error:
+            return Capability("off", "", str(error), REMEDY_NETLINK)
         try:
             capture = self._open_capture()
         except OSError as error:

@@ -1,7 +1,7 @@
 """Polls of socket tables: which are due, what they cost, and whether they show anything new.
 
-In: a source of socket tables (netlink or psutil) and a source of owners. Out: ``ListenersSeen``
-and ``ConnectionsSeen``; nothing where a poll shows what the one before it showed.
+In: a source of socket tables (netlink, /proc or psutil) and a source of owners. Out:
+``ListenersSeen`` and ``ConnectionsSeen``; nothing where a poll shows what the one before it showed.
 """
 
 from __future__ import annotations

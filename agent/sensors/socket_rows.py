@@ -1,6 +1,6 @@
 """Rows of the kernel's socket tables: one shape, whichever source they come from.
 
-In: nothing. Out: the row types that netlink and psutil fill and the correlation reads.
+In: nothing. Out: the row types that netlink, /proc and psutil fill and the correlation reads.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ClosedSocket(NamedTuple):
 
 
 class SocketTables(Protocol):
-    """A source of socket tables: netlink where the kernel offers it, else psutil."""
+    """A source of socket tables: netlink where the kernel offers it, else /proc or psutil."""
 
     def listeners(self) -> list[SocketRow]:
         """Return every TCP socket that waits for peers."""

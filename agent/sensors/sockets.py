@@ -14,7 +14,7 @@ from agent.errors import NetlinkError
 from agent.sensors.activity import Signature, TcpActivity
 from agent.sensors.destroy_events import DRAIN_LIMIT, DestroyEvents
 from agent.sensors.ended_sockets import EndedSockets, Subscription
-from agent.sensors.netlink import SocketTable
+from agent.sensors.netlink import REMEDY_NETLINK, SocketTable
 from agent.sensors.observations import Observation, SocketsClosed
 from agent.sensors.processes import ProcessTable
 from agent.sensors.sensor import Capability, Stats, Tools, Wake, Watch
@@ -32,10 +32,6 @@ RETRY_S: Final = 10.0  # until a dump that the kernel refused is tried again
 
 DUMPS_AND_EVENTS: Final = "netlink dumps and destroy events"
 DUMPS: Final = "netlink dumps"
-REMEDY_NETLINK: Final = (
-    "Allow the agent AF_NETLINK sockets: `systemctl edit proctor-agent`, then "
-    "RestrictAddressFamilies=AF_NETLINK AF_INET AF_INET6 AF_UNIX."
-)
 REMEDY_EVENTS: Final = "Load the kernel's module: `modprobe inet_diag tcp_diag`."
 REMEDY_OWNERS: Final = (
     "Run it as root, or with two capabilities: `setpriv --reuid=USER --regid=GROUP --init-groups "

@@ -10,6 +10,7 @@ from agent.sensors import (
     PacketSensor,
     PerfSensor,
     ProbeSensor,
+    ProcSensor,
     PsutilSensor,
     SockDiagSensor,
     SshdConfigSensor,
@@ -44,6 +45,10 @@ def make_psutil(tools: Tools) -> Sensor:
     return PsutilSensor(tools, tables=make_tables(), open_owners=ScriptedOwners)
 
 
+def make_procfs(tools: Tools) -> Sensor:
+    return ProcSensor(tools, tables=make_tables(), open_owners=ScriptedOwners)
+
+
 def make_perf(tools: Tools) -> Sensor:
     return PerfSensor(tools, find=tracepoints, open_rings=ScriptedRings)
 
@@ -69,6 +74,7 @@ def make_sshd_config(tools: Tools) -> Sensor:
         make_packets,
         make_perf,
         make_sock_diag,
+        make_procfs,
         make_psutil,
         ProbeSensor,
         make_facts,

@@ -17,7 +17,15 @@ FINDINGS = ROOT / "build" / "fuzz"
 SECONDS = 20
 NAMES = (
     *("capture_file", "certificate", "client_offer", "dns", "elf", "handshake", "http", "opening"),
-    *("packages", "packet", "password_policy", "perf_records", "procfs", "server_answer"),
+    *(
+        "packages",
+        "packet",
+        "password_policy",
+        "perf_records",
+        "proc_net",
+        "procfs",
+        "server_answer",
+    ),
     *("sshd_config", "stream", "trace_format", "traffic"),
 )
 LONGEST_S = 2  # of one input

@@ -31,6 +31,7 @@ from agent.decode.password_policy import (
 from agent.decode.pcap import read_pcap
 from agent.decode.pcapng import PcapngReader
 from agent.decode.perf_records import RecordReader
+from agent.decode.proc_net import read_sockets
 from agent.decode.procfs import (
     read_boot_time_us,
     read_container_id,
@@ -155,6 +156,11 @@ def _procfs(data: bytes) -> None:
             read(data)
 
 
+def _proc_net(data: bytes) -> None:
+    with suppress(DecodeError):
+        read_sockets(b"heading\n" + data, "tcp")
+
+
 def _server_answer(data: bytes) -> None:
     for read in (read_server_hello, read_leaf):
         with suppress(DecodeError):
@@ -241,6 +247,9 @@ TARGETS: dict[str, Target] = {
         _password_policy, (b"password requisite pam_pwquality.so minlen=9\n@include b\n",)
     ),
     "perf_records": Target(_perf_records, (RECORDED.read_bytes()[:4_096],)),
+    "proc_net": Target(
+        _proc_net, (b" 0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0 1000 0 41234 1 ff 100\n",)
+    ),
     "procfs": Target(_procfs, (b"7 (sh) S 1 7 7 0 -1" + b" 1" * 46, b"Uid:\t1\t2\t3\t4\n")),
     "server_answer": Target(_server_answer, (_ANSWER, server_hello())),
     "sshd_config": Target(_sshd_config, (b"Port 22\nMatch User a\nX11Forwarding no\nInclude b\n",)),

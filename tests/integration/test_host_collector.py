@@ -18,7 +18,7 @@ import pytest
 
 from agent.collect import HostCollector
 from agent.config import Settings
-from agent.sensors import ProbeSensor, PsutilSensor, SockDiagSensor
+from agent.sensors import ProbeSensor, ProcSensor, PsutilSensor, SockDiagSensor
 from agent.sensors.observations import Listener
 from agent.sensors.own_connections import Endpoint, OwnConnections
 from agent.sensors.probe import Schedule
@@ -293,8 +293,8 @@ def _ports(event: Event) -> tuple[object, object]:
     return event.values.get("local_port"), event.values.get("remote_port")
 
 
-@pytest.mark.parametrize("ladders", [(PsutilSensor,)])
-async def test_psutil_sees_what_lasts(watched: Watched) -> None:
+@pytest.mark.parametrize("ladders", [(ProcSensor,), (PsutilSensor,)], ids=["procfs", "psutil"])
+async def test_polls_see_what_lasts(watched: Watched, ladders: Ladder) -> None:
     with serving(echo) as port:
         with socket.create_connection((LOOPBACK, port)) as connection:
             local = connection.getsockname()[1]
@@ -302,10 +302,29 @@ async def test_psutil_sees_what_lasts(watched: Watched) -> None:
         await watched.until(lambda: bool(watched.of(local, state="closed")))
 
     opened, _ = watched.of(local)
-    assert (opened.values["source"], opened.values["attribution"]) == ("psutil", "polled")
+    source = "procfs" if ladders[0] is ProcSensor else "psutil"
+    assert (opened.values["source"], opened.values["attribution"]) == (source, "polled")
     assert opened.process is not None
     assert opened.process.pid == os.getpid()
     assert watched.coverage()[0].state == "degraded"
+
+
+def test_agent_that_may_not_use_netlink_reads_proc() -> None:
+    program = Path(__file__).with_name("without_netlink.py")
+    with serving(echo) as port:
+        capture = subprocess.run(
+            [sys.executable, program, *CAPTURE],
+            capture_output=True,
+            cwd=Path(__file__).parents[2],
+            check=True,
+        )
+    recording = parse_recording(capture.stdout.splitlines())
+
+    (listener,) = [row for row in recording.rows if row.get("local_port") == port]
+    assert (listener["source"], listener["pid"]) == ("procfs", os.getpid())
+    states = {row.sensor: row.state for _, row in recording.coverage}
+    assert (states["sock_diag"], states["procfs"]) == ("off", "degraded")
+    assert b"Traceback" not in capture.stderr
 
 
 def run_agent(*arguments: str, capabilities: str = "") -> subprocess.Popen[bytes]:

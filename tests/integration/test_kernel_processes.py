@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from agent.sensors.netlink import SocketTable
+from agent.sensors.proc_sockets import ProcTable
 from agent.sensors.processes import ProcessTable
 from agent.sensors.psutil_tables import PsutilTable
 from agent.sensors.socket_owners import SocketOwners
@@ -88,6 +89,28 @@ def test_facts_of_every_process_of_this_host() -> None:
     assert mine is not None
     assert mine == table.facts(os.getpid())
     assert all(facts.process_name for facts in found.values() if facts)
+
+
+def test_proc_shows_the_same_sockets_as_netlink(holder: tuple[int, int]) -> None:
+    _, port = holder
+    table = ProcTable()
+    rows = table.listeners() + table.connections([1])
+
+    theirs = [row for row in rows if port in {row.local_port, row.remote_port}]
+    assert sorted(row[:9] for row in theirs) == sorted(row[:9] for row in rows_at(port))
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_proc_shows_the_same_udp_sockets_as_netlink(family: socket.AddressFamily) -> None:
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.socket(family, socket.SOCK_DGRAM) as bound:
+        bound.bind((address, 0))
+        port = bound.getsockname()[1]
+        ours = [row for row in ProcTable().udp() if row.local_port == port]
+        theirs = [row for row in SocketTable().udp() if row.local_port == port]
+
+    assert [row[:9] for row in ours] == [row[:9] for row in theirs]
+    assert [row.local_address for row in ours] == [address]
 
 
 def test_psutil_shows_the_same_sockets_with_their_owner(holder: tuple[int, int]) -> None:

@@ -1,9 +1,12 @@
+import errno
 from ipaddress import ip_network
 
 import pytest
 
 from agent.decode.facts import ContentSeen, HostCalled, ProtocolSeen
+from agent.errors import NetlinkError
 from agent.sensors.local_networks import networks_of, read_addresses
+from agent.sensors.netlink import REMEDY_NETLINK
 from agent.sensors.observations import TrafficSeen
 from agent.sensors.packets import LAG_US, REMEDY_PACKETS, PacketSensor
 from agent.sensors.sensor import Tools, Wake, Watch
@@ -34,6 +37,17 @@ def sensor(clock: ManualClock, capture: ScriptedCapture) -> PacketSensor:
     )
     sensor.start(KINDS)
     return sensor
+
+
+def test_packets_of_a_host_of_unknown_addresses_are_nobodys(clock: ManualClock) -> None:
+    def addresses() -> list[str]:
+        raise NetlinkError("open a socket", errno.EAFNOSUPPORT)
+
+    sensor = PacketSensor(Tools(clock), open_capture=ScriptedCapture, addresses=addresses)
+    capability = sensor.probe()
+
+    assert (capability.state, capability.remedy) == ("off", REMEDY_NETLINK)
+    assert "over netlink" in capability.reason
 
 
 def drain(sensor: PacketSensor) -> TrafficSeen:

@@ -7,6 +7,7 @@ import pytest
 from agent.errors import NetlinkError
 from agent.sensors import sockets
 from agent.sensors.activity import TcpActivity
+from agent.sensors.netlink import REMEDY_NETLINK
 from agent.sensors.observations import ConnectionsSeen, ListenersSeen, SocketsClosed
 from agent.sensors.sensor import Tools
 from agent.sensors.sockets import (
@@ -14,7 +15,6 @@ from agent.sensors.sockets import (
     DUMPS_AND_EVENTS,
     PULSE_S,
     REMEDY_EVENTS,
-    REMEDY_NETLINK,
     REMEDY_OWNERS,
     RETRY_S,
     SockDiagSensor,
