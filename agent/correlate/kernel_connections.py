@@ -95,7 +95,8 @@ class KernelConnections:
             self._ended.clear()
         if told.is_first:
             self._begin_anew(told.ts_us, events)
-        self._tell_late(told.ts_us, events)
+        if not told.goes_on:
+            self._tell_late(told.ts_us, events)
         for change in told.changes:
             if type(change) is not SocketChange:
                 continue

@@ -291,6 +291,15 @@ def test_poll_that_shows_what_ended_in_an_earlier_part_is_no_news(host: Host) ->
     assert host.hear(connections(3.1, row(CLIENT, REMOTE, cookie=5))) == []
 
 
+def test_end_in_an_earlier_part_waits_for_the_notice_behind_the_last(host: Host) -> None:
+    side = outbound()
+    host.hear(connections(1), told(2, side.connect(1.5), side.connected(1.6)))
+    host.hear(told(3, side.gone(2.5)), told(5)._replace(goes_on=True))
+    (event,) = host.hear(closed(5, end(CLIENT, REMOTE, cookie=5, sent=10, received=20)))
+
+    assert columns([event], "bytes_sent", "bytes_received") == [(10, 20)]
+
+
 def test_remains_of_connections_are_no_news(host: Host) -> None:
     remains = row(CLIENT, REMOTE, state=TcpState.TIME_WAIT)
     host.hear(connections(1, ends_are_told=False))
