@@ -75,6 +75,8 @@ class RecordStream:
         self._cpus = cpus
         self._reader = RecordReader(*tracepoints)
         self._lost_before = 0
+        self._is_lossy = False  # of what was taken
+        self._lossy_until_ns = 0  # of what was taken before, and waits still
         self._early: list[Record] = []
         self._blocks: list[tuple[bytes, int]] = []  # taken from the rings, and read up to there
         self._reached_ns: list[int] = []  # of each of them: when its last record happened
@@ -114,9 +116,8 @@ class RecordStream:
         until_ns = min((now_s * 1e9, *self._reached_ns))
         told = bisect_right(records, until_ns, key=_TIME)
         self._early = records[told:]
-        lost = self._reader.lost.total()
-        is_lossy, self._lost_before = lost > self._lost_before, lost
         has_more = bool(self._blocks)
+        is_lossy = self._look_for_losses(records[:told], has_more=has_more)
         until_us = int(until_ns / 1e3) + offset_us if has_more else self._taken_us
         if self._coming:
             executed = (each.pid for each in records[:told] if type(each) is ExecRecord)
@@ -129,6 +130,21 @@ class RecordStream:
             self._rings.close()
             self._rings = None
 
+    def _look_for_losses(self, told: list[Record], *, has_more: bool) -> bool:
+        """Return whether something may be missing between these records.
+
+        A loss counts for all that was taken with it: its record is read before what is around it
+        is told, as blocks are read side by side.
+        """
+        lost = self._reader.lost.total()
+        self._is_lossy |= lost > self._lost_before
+        self._lost_before = lost
+        is_lossy = self._is_lossy or bool(told and _TIME(told[0]) <= self._lossy_until_ns)
+        if self._is_lossy and not has_more:
+            self._is_lossy = False
+            self._lossy_until_ns = max(map(_TIME, self._early), default=0)
+        return is_lossy
+
     def _take(self) -> list[Record]:
         """Take everything from the rings; return records of CPUs that are switched off now."""
         now_s = self._taken_s = self._clock.monotonic_s()
@@ -138,6 +154,7 @@ class RecordStream:
             self._blocks = [(block, 0) for block in blocks]
             self._coming = Counter()
             if any(len(block) > SLICE_BYTES for block in blocks):
+                self._coming.update(each.pid for each in self._early if type(each) is ExecRecord)
                 for block in blocks:
                     self._coming.update(self._reader.exec_pids(block))
         if now_s < self._check_due_s:

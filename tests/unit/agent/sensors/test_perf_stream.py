@@ -131,7 +131,40 @@ def test_slices_together_are_the_whole_in_order(
     for before, drained in pairwise(found):
         assert all(record.time_ns >= before.until_us * 1_000 for record in drained.records)
     assert scene.stream.lost == {"ring_full": 1}
-    assert sum(drained.is_lossy for drained in found) == 1
+    is_lossy = [drained.is_lossy for drained in found]
+    assert is_lossy == sorted(is_lossy)  # from where the loss is known, to the end
+    assert is_lossy[-1]
+
+
+def test_a_gap_counts_for_all_that_was_taken_with_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perf_stream, "SLICE_BYTES", 1)
+    first = b"".join(fork(number, 9, time_ns=number * S_NS) for number in range(1, 5))
+    found = slices(scene, first, lost(7) + fork(6, 9, time_ns=6 * S_NS))
+
+    assert [pids(drained.records) for drained in found] == [[1], [2], [3], [4, 6]]
+    assert [drained.is_lossy for drained in found] == [True] * 4
+
+
+def test_a_gap_counts_for_what_waits_until_it_is_told(scene: Scene) -> None:
+    late, early = fork(2, 9, time_ns=11 * S_NS), fork(1, 9, time_ns=S_NS)
+    assert [drained.is_lossy for drained in slices(scene, lost(1) + early, late)] == [True]
+    scene.clock.advance(5)
+    assert [drained.is_lossy for drained in slices(scene, b"")] == [True]
+    assert [drained.is_lossy for drained in slices(scene, fork(3, 9, time_ns=14 * S_NS))] == [False]
+
+
+def test_programs_that_wait_are_among_those_to_come(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perf_stream, "SLICE_BYTES", 1)
+    slices(scene, exec_sample(b"/bin/a", pid=7, time_ns=10 * S_NS + 1))
+    scene.clock.advance(5)
+    block = b"".join(fork(number, 9, time_ns=(9 + number) * S_NS) for number in (1, 3))
+    found = slices(scene, block + exec_sample(b"/bin/b", pid=7, time_ns=13 * S_NS))
+
+    assert [dict(drained.coming) for drained in found] == [{7: 2}, {7: 1}, {}]
 
 
 def test_slices_know_what_is_executed_behind_them(
