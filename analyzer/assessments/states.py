@@ -41,6 +41,8 @@ class Facts:
     """Agents whose telemetry has not reached the end of the run."""
     grace_from_us: int = 0
     """Grace is not counted before this moment: the analyzer itself was away until then."""
+    behind_us: int = 0
+    """How far the clock of a host that is waited for is behind ours; the slowest one's."""
 
 
 def create_run(
@@ -136,7 +138,8 @@ def _collect(run: Run, facts: Facts) -> Run:
 
 
 def _drain(run: Run, facts: Facts) -> Run:
-    is_over = facts.now_us >= max(run.interval[1], facts.grace_from_us) + GRACE_US
+    waits_from_us = max(run.interval[1] + facts.behind_us, facts.grace_from_us)
+    is_over = facts.now_us >= waits_from_us + GRACE_US
     if not facts.is_complete and not is_over:
         return run
     if facts.silent:

@@ -194,6 +194,7 @@ class RunClock:
         if before.state.is_final:  # the store refused its end
             await self._end(before, before.state)
             return
+        live.note_offsets(agents)
         # In a thread: judging what is new may take longer than the event loop should wait.
         await asyncio.to_thread(live.seal)
         if before.state is RunState.CREATED:
@@ -244,6 +245,7 @@ class RunClock:
             is_complete=live.is_complete,
             silent=tuple(live.timeline.silent) if live.timeline else (),
             grace_from_us=live.grace_from_us,
+            behind_us=live.behind_us,
         )
 
     async def _save(self, live: LiveRun) -> None:

@@ -7,7 +7,7 @@ engine makes of the sealed slices. All of it can be made again from the run's lo
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from analyzer.canonical.digests import BatchId
 from analyzer.engine import FusedEngine
@@ -21,15 +21,17 @@ from analyzer.timeline.timeline import Timeline
 from rules.telemetry.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from analyzer.ingest.receive import Stored
+    from analyzer.model import Agent
     from analyzer.telemetry.slices import Slice
     from rules.format import Rule
     from rules.loader import Package
     from rules.outcome import Outcome
     from rules.telemetry import Clock
 
+MAX_BEHIND_US: Final = 3_600_000_000  # a clock that is further behind holds up no run
 _TAKING = frozenset(
     {
         RunState.START_DATA_COLLECTION_IN_PROGRESS,
@@ -68,6 +70,7 @@ class LiveRun:
         self._known: dict[int, int] = {}  # records of each file that a snapshot has taken in
         self._late: dict[BatchId, int] = {}
         self._noted: set[BatchId] = set()
+        self._behind_us: dict[str, int] = {}
 
     @property
     def rules(self) -> list[Rule]:
@@ -88,6 +91,23 @@ class LiveRun:
     def is_complete(self) -> bool:
         """Tell whether every agent's telemetry has reached the end."""
         return self.timeline is not None and self.timeline.is_complete(self.run.agents)
+
+    @property
+    def behind_us(self) -> int:
+        """Return how far the slowest clock of its hosts is behind ours."""
+        return max(self._behind_us.values(), default=0)
+
+    def note_offsets(self, agents: Mapping[str, Agent]) -> None:
+        """Wait for hosts whose clocks are behind, as they reach the run's end later.
+
+        A clock that is ahead changes nothing: it may just have been set, and a host must not be
+        given up early for what it was. Not to be called while ``seal`` runs.
+        """
+        for agent_id in self.run.agents:
+            if agent_id in agents and self.timeline is not None:
+                behind_us = min(max(0, -agents[agent_id].clock_offset_us), MAX_BEHIND_US)
+                self._behind_us[agent_id] = behind_us
+                self.timeline.set_offset(agent_id, -behind_us)
 
     def snapshot(self) -> Snapshot | None:
         """Return what it knows, for ``restore``; None before anything was judged.

@@ -112,6 +112,7 @@ def test_drain_ends_with_the_grace_and_says_that_hosts_are_missing() -> None:
     late = Facts(now_us=62 * S + GRACE_US)
     assert advance(run, replace(late, now_us=late.now_us - 1)) is run
     assert advance(run, replace(late, grace_from_us=70 * S)) is run
+    assert advance(run, replace(late, behind_us=S)) is run
     ended = advance(run, replace(late, silent=("i-2",)))
     assert ended.state is RunState.EVALUATING_RULES
     assert ended.message == "1 of 2 hosts sent no telemetry up to the end of the run: i-2"

@@ -302,6 +302,36 @@ async def test_silent_host_is_not_evaluated_and_the_run_says_so(bench: Bench) ->
     assert silent == {"not_evaluated"}
 
 
+@pytest.mark.parametrize(
+    ("offset_s", "end_s", "state"),
+    [
+        (-100, 105, RunState.COMPLETED),
+        (0, 90, RunState.COMPLETED_WITH_ERRORS),
+        (600, 90, RunState.COMPLETED_WITH_ERRORS),
+        (-36_000, 3_675, RunState.COMPLETED_WITH_ERRORS),
+    ],
+    ids=["behind", "right", "ahead", "far behind"],
+)
+async def test_host_whose_clock_is_behind_is_waited_for(
+    bench: Bench, offset_s: int, end_s: int, state: RunState
+) -> None:
+    bench.agents["i-1"] = replace(agent(), clock_offset_us=offset_s * S)
+    await bench.start()
+    await bench.give(batch(1, 1, 8, run=bench.run_id))
+    await bench.tick(at_s=8)
+    for at_s in (11, 65):
+        assert not (await bench.tick(at_s=at_s)).state.is_final
+    if offset_s < 0:
+        assert not (await bench.tick(at_s=end_s - 5)).state.is_final
+    if state is RunState.COMPLETED:
+        await bench.give(batch(2, 8, 11, telnet(10), run=bench.run_id))
+    run = await bench.tick(at_s=end_s)
+
+    assert run.state is state
+    findings = {finding.rule for finding in (await bench.result()).findings}
+    assert ("insecure-client-login" in findings) == (state is RunState.COMPLETED)
+
+
 async def test_stop_evaluates_what_is_there(bench: Bench) -> None:
     await bench.start()
     await bench.give(batch(1, 1, 4, telnet(2), run=bench.run_id))
