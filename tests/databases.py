@@ -17,10 +17,22 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.store import MemoryStore, Store, open_store
 from tests.services import find_program, missing_reason
+
+SQL_STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.integration))
+STORES = ("memory", *SQL_STORES)
+"""What a contract test of stores is run over; each is opened by ``open_new_store``."""
 
 _NUMBERS = count(1)
 _START_S = 30
+
+
+async def open_new_store(kind: str, folder: Path) -> Store:
+    """Return an empty store of one of ``STORES``; a file goes into the folder."""
+    if kind == "memory":
+        return MemoryStore()
+    return await open_store(folder / "db" if kind == "sqlite" else new_postgresql_database())
 
 
 def new_postgresql_database() -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.model import Run, RunState, Target, Template
-from analyzer.store import MemoryStore, Store, open_store
-from tests.databases import new_postgresql_database
+from analyzer.store import Store
+from tests.databases import STORES, open_new_store
 
 # SQLAlchemy resolves the path of the database file whenever it connects.
 pytestmark = pytest.mark.allow_blocking
@@ -34,17 +34,9 @@ def of_template(number: int, id_: str, created_us: int, state: RunState = DONE) 
     return run(id_, created_us, state, arn=f"{arn}/run/{id_}", template_arn=arn)
 
 
-@pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "sqlite":
-        opened = await open_store(tmp_path / "db")
-    else:
-        opened = await open_store(new_postgresql_database())
+    opened = await open_new_store(request.param, tmp_path)
     async with opened.writing() as rows:
         await rows.targets.add(TARGET)
         for template in TEMPLATES:

@@ -10,9 +10,9 @@ from random import Random
 import pytest
 
 from analyzer.model import FindingFilter, FindingRow, Range, RunState
-from analyzer.store import Store, open_store
+from analyzer.store import Store
 from tests.contract.test_store import NESTED_RUN, add_nested, finding
-from tests.databases import new_postgresql_database
+from tests.databases import SQL_STORES, open_new_store
 
 # SQLAlchemy resolves the path of the database file whenever it connects.
 pytestmark = pytest.mark.allow_blocking
@@ -20,10 +20,9 @@ AGENTS = [f"i-{number:02}" for number in range(60)]
 ROWS = 900
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+@pytest.fixture(params=SQL_STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    is_file = request.param == "sqlite"
-    opened = await open_store(tmp_path / "db" if is_file else new_postgresql_database())
+    opened = await open_new_store(request.param, tmp_path)
     await add_nested(opened)
     yield opened
     await opened.close()

@@ -20,8 +20,8 @@ from analyzer.model import (
     Template,
 )
 from analyzer.notify.outbox import StoreOutbox
-from analyzer.store import MemoryStore, Store, open_store
-from tests.databases import new_postgresql_database
+from analyzer.store import Store
+from tests.databases import STORES, open_new_store
 
 # SQLAlchemy resolves the path of the database file whenever it connects.
 pytestmark = pytest.mark.allow_blocking
@@ -41,17 +41,9 @@ NIGHTLY = Schedule(
 OUTCOME = ScheduleOutcome(90, 91, ScheduleResult.SKIPPED, "arn:t/template/1/run/1", "busy")
 
 
-@pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "sqlite":
-        opened = await open_store(tmp_path / "db")
-    else:
-        opened = await open_store(new_postgresql_database())
+    opened = await open_new_store(request.param, tmp_path)
     async with opened.writing() as rows:
         await rows.targets.add(TARGET)
         await rows.templates.add(TEMPLATE)

@@ -38,8 +38,8 @@ from analyzer.model import (
 )
 from analyzer.model.agents import Health, HealthCode
 from analyzer.model.runs import MessageCount
-from analyzer.store import MemoryStore, Store, message_to, open_store
-from tests.databases import new_postgresql_database
+from analyzer.store import Store, message_to
+from tests.databases import STORES, open_new_store
 
 # SQLAlchemy resolves the path of the database file whenever it connects.
 pytestmark = pytest.mark.allow_blocking
@@ -107,17 +107,9 @@ def finding(number: int, **changes: object) -> FindingRow:
     return replace(row, **changes)  # type: ignore[arg-type]
 
 
-@pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "sqlite":
-        opened = await open_store(tmp_path / "db")
-    else:
-        opened = await open_store(new_postgresql_database())
+    opened = await open_new_store(request.param, tmp_path)
     yield opened
     await opened.close()
 

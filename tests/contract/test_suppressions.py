@@ -9,11 +9,11 @@ import pytest
 
 from analyzer.model import Matcher, Resolution
 from analyzer.results.document import Result
-from analyzer.store import MemoryStore, Store, open_store
+from analyzer.store import Store
 from analyzer.suppression import SuppressionError, suppress
 from analyzer.suppression.desk import SuppressionDesk
 from rules.telemetry import ManualClock
-from tests.databases import new_postgresql_database
+from tests.databases import STORES, open_new_store
 from tests.report_results import one_finding
 
 # SQLAlchemy resolves the path of the database file whenever it connects.
@@ -25,17 +25,9 @@ RESULT: Result = one_finding(group={"process_name": "数据"})
 FINDING = RESULT.findings[0]
 
 
-@pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened: Store
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "sqlite":
-        opened = await open_store(tmp_path / "db")
-    else:
-        opened = await open_store(new_postgresql_database())
+    opened = await open_new_store(request.param, tmp_path)
     yield opened
     await opened.close()
 
