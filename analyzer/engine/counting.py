@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.engine.arrays import Int64s, Places
+    from analyzer.engine.held import Held
     from analyzer.engine.keys import Keys
     from analyzer.engine.measures import Measures
     from analyzer.engine.operations import Operations
     from analyzer.engine.panes import Flagged, PaneTable
-    from analyzer.engine.retained import Held
     from analyzer.engine.slots import Pending
     from analyzer.engine.snapshot import State
     from analyzer.engine.windows import Frame

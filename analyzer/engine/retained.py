@@ -1,7 +1,8 @@
 """Retained rows: what slices held, as long as a window may still want it.
 
 In: packs of one kind. Out: the rows of hosts again, those that are near enough; and for each host
-a bound of what any window can hold, which mostly shows that none needs a closer look.
+a bound of what any window can hold, which mostly shows that none needs a closer look. Rows that
+nobody asked for lately are kept compressed once there are many.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.engine.arrays import elapsed, expanded, grown, plain
+from analyzer.engine.arrays import elapsed, grown, plain
+from analyzer.engine.held import Held
 from analyzer.engine.panes import MOST
-from analyzer.engine.selection import Selection
-from analyzer.engine.snapshot import columns_of, columns_state
 from analyzer.telemetry.slices import concatenated
 from rules.telemetry.kinds import INT64_MIN
 
@@ -25,69 +25,14 @@ if TYPE_CHECKING:
     from analyzer.engine.measures import Measures
     from analyzer.engine.operations import Operations
     from analyzer.engine.packs import Pack
+    from analyzer.engine.selection import Selection
     from analyzer.engine.snapshot import State
     from analyzer.telemetry.dictionary import Dictionary
     from analyzer.telemetry.slices import Columns
 
 _NO_PEAKS: Final = np.zeros(0, np.int64)
-_LIVE: Final = 0.75  # share of rows held that must be wanted, or the others are let go
-
-
-class Held:
-    """The rows of one pack, or what is left of them.
-
-    Attributes:
-        number: Packs count from 0.
-        selection: The rows.
-        serials: The number of each row; ascending.
-        hosts: The host of each part.
-        starts: Where the rows of each part begin that are still wanted.
-        stops: Where they end.
-        last_us: Time of the last row that each part had.
-    """
-
-    def __init__(
-        self, number: int, selection: Selection, serials: Int64s, hosts: Int64s, starts: Int64s
-    ) -> None:
-        """Hold rows, host after host; ``starts`` says where those of each begin, and the end."""
-        self.number = number
-        self.selection = selection
-        self.serials = serials
-        self.hosts = hosts
-        self.starts, self.stops = starts[:-1].copy(), starts[1:].copy()
-        self.last_us = selection.columns.ts_us[self.stops - 1]
-
-    def parts_of(self, hosts: Int64s) -> tuple[Places, Places]:
-        """Return the parts with rows that are of some hosts, and for each which of these."""
-        known = np.full(int(max(hosts.max(), self.hosts.max())) + 1, -1)
-        known[hosts] = np.arange(len(hosts))
-        owners = known[self.hosts]
-        parts = np.flatnonzero((owners >= 0) & (self.stops > self.starts))
-        return parts, owners[parts]
-
-    def trim(self, to_us: Mapping[int, int], within_us: int) -> None:
-        """Let go of what no window of a row from ``to_us`` on holds, but for the last rows."""
-        ts_us = self.selection.columns.ts_us
-        for part, (host, start, stop) in enumerate(
-            zip(self.hosts.tolist(), self.starts.tolist(), self.stops.tolist(), strict=True)
-        ):
-            before_us = to_us[host] - within_us
-            if before_us >= INT64_MIN:
-                gone = int(ts_us[start:stop].searchsorted(before_us, side="right"))
-                self.starts[part] = min(start + gone, stop - 1)
-
-    def shrink(self) -> bool:
-        """Let go of rows that are not wanted, if they are many; returns whether some are left."""
-        lengths = self.stops - self.starts
-        count = int(lengths.sum())
-        if 0 < count <= _LIVE * len(self.serials):
-            alive = lengths > 0
-            places, _ = expanded(self.starts, self.stops)
-            self.selection, self.serials = self.selection.taken(places), self.serials[places]
-            self.hosts, self.last_us = self.hosts[alive], self.last_us[alive]
-            self.stops = np.cumsum(lengths[alive])
-            self.starts = self.stops - lengths[alive]
-        return count > 0
+IDLE: Final = 4  # packs after which it is likely that rows are not read soon
+WARM_BYTES: Final = 16 * 1024 * 1024  # of rows that may lie ready to be read
 
 
 class Retained:
@@ -128,6 +73,7 @@ class Retained:
         """
         self._held[-1].trim(to_us, self._within_us)
         self._held = [held for held in self._held if held.shrink()]
+        self._cool()
 
     def near(
         self, hosts: Int64s, first_us: Int64s, within_us: int
@@ -149,7 +95,7 @@ class Retained:
         """Return rows by their numbers, and in which order of these they come."""
         found, order = [], []
         for held in self._held:
-            own = np.flatnonzero((serials >= held.serials[0]) & (serials <= held.serials[-1]))
+            own = np.flatnonzero((serials >= held.first) & (serials <= held.last))
             if len(own):
                 places = np.searchsorted(held.serials, serials[own])
                 found.append(held.selection.columns.take(places))
@@ -190,33 +136,22 @@ class Retained:
         """Return what it holds."""
         return {
             "count": self.count,
-            "held": [_held_state(held) for held in self._held],
+            "held": [held.state() for held in self._held],
             "panes": [[within, column, panes] for (within, column), panes in self._panes.items()],
         }
 
     def load(self, state: State, dictionary: Dictionary, classifier: Classifier) -> None:
         """Hold what a state says."""
         self.count = state["count"]
-        for each in state["held"]:
-            rows = columns_of(each["rows"], dictionary)
-            bounds = np.append(each["starts"], len(rows))
-            selection = Selection(rows, classifier)
-            held = Held(each["number"], selection, each["serials"], each["hosts"], bounds)
-            held.last_us = each["last_us"]
-            self._held.append(held)
+        self._held = [Held.of(own, dictionary, classifier) for own in state["held"]]
         for within_us, column, panes in state["panes"]:
             self._panes[within_us, column] = panes
 
-
-def _held_state(held: Held) -> State:
-    lengths = held.stops - held.starts
-    alive = lengths > 0
-    places, _ = expanded(held.starts, held.stops)
-    return {
-        "number": held.number,
-        "rows": columns_state(held.selection.columns.take(places)),
-        "serials": held.serials[places],
-        "hosts": held.hosts[alive],
-        "starts": np.cumsum(lengths[alive]) - lengths[alive],
-        "last_us": held.last_us[alive],
-    }
+    def _cool(self) -> None:
+        """Compress the rows of packs that nobody read lately, if they are many."""
+        warm = sum(held.warm_bytes for held in self._held)
+        for held in self._held[:-1]:
+            if warm > WARM_BYTES and held.idle >= IDLE:
+                warm -= held.warm_bytes
+                held.cool()
+            held.idle += 1

@@ -30,6 +30,8 @@ class Selection:
     """What one classifier makes of rows of one kind.
 
     Attributes:
+        columns: The rows.
+        classifier: Who says what accepts them.
         masks: Bits of each row in the first plane.
     """
 
@@ -38,7 +40,7 @@ class Selection:
     ) -> None:
         """Classify ``columns``, unless the bits of their rows are known."""
         self.columns = columns
-        self._classifier = classifier
+        self.classifier = classifier
         self._planes = list(planes)
         if not self._planes:
             self._planes.append((None, classifier.masks(columns)))
@@ -50,17 +52,17 @@ class Selection:
     @cached_property
     def bits(self) -> list[int]:
         """Return by plane the bits that some row has."""
-        any_of = self._classifier.operations.any_of
+        any_of = self.classifier.operations.any_of
         return [int(any_of(masks)) for _, masks in self._planes]
 
     def has(self, selector: int) -> bool:
         """Tell whether a selector may accept a row."""
         bits = self.bits
-        return any(bits[part.plane] & part.accept for part in self._classifier.parts[selector])
+        return any(bits[part.plane] & part.accept for part in self.classifier.parts[selector])
 
     def direct(self, selector: int) -> tuple[np.uint64, np.uint64] | None:
         """Return the bits in ``masks`` of which rows have one and none; None = see ``places``."""
-        return self._classifier.direct(selector)
+        return self.classifier.direct(selector)
 
     def places(self, selector: int) -> Places:
         """Return which rows a selector accepts, ascending."""
@@ -78,7 +80,7 @@ class Selection:
         if len(places) == len(self.columns) or len(self.columns) <= _FEW:
             return self, np.arange(len(self.columns))
         planes = [(None, self._bits_at(plane, places)) for plane in range(len(self._planes))]
-        return Selection(self.columns.take(places), self._classifier, planes), places
+        return Selection(self.columns.take(places), self.classifier, planes), places
 
     def taken(self, places: Places) -> Selection:
         """Return a copy of some rows, which ascend."""
@@ -89,7 +91,7 @@ class Selection:
             else:
                 at, own = _common(places, where)
                 planes.append((at, masks[own]))
-        return Selection(self.columns.take(places), self._classifier, planes)
+        return Selection(self.columns.take(places), self.classifier, planes)
 
     def forget(self) -> None:
         """Free what can be made again."""
@@ -110,7 +112,7 @@ class Selection:
         return cls(concatenated([part.columns for part in parts]), classifier, planes)
 
     def _find(self, selector: int) -> Places:
-        parts = self._classifier.parts[selector]
+        parts = self.classifier.parts[selector]
         if len(parts) == 1:
             return self._rows(parts[0].plane, parts[0].accept, parts[0].refuse)
         accepted = [self._rows(part.plane, part.accept, part.refuse) for part in parts]
@@ -121,7 +123,7 @@ class Selection:
     def _rows(self, plane: int, accept: int, refuse: int) -> Places:
         """Return the rows that have one of some bits and none of others."""
         where, masks = self._planes[plane]
-        operations = self._classifier.operations
+        operations = self.classifier.operations
         room = operations.room(0, len(masks))
         count = operations.rows_with(masks, np.uint64(accept), np.uint64(refuse), room)
         return room[:count].copy() if where is None else where.take(room[:count])

@@ -23,7 +23,7 @@ State = dict[str, Any]
 Decided = dict[int, tuple[tuple[int, int], int]]
 """Group → the window that decided, from and to, and what was measured."""
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _ARRAY: Final = 1  # MessagePack extension
 _DTYPES: Final = ("|b1", "|u1", "<u2", "<u4", "<u8", "<i4", "<i8")
 

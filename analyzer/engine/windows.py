@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from analyzer.engine.arrays import Bools, Int64s, Places
     from analyzer.engine.counting import Suspects
+    from analyzer.engine.held import Held
     from analyzer.engine.keys import Keys
     from analyzer.engine.measures import Measures
     from analyzer.engine.operations import Operations
     from analyzer.engine.packs import Pack
     from analyzer.engine.panes import PaneTable
-    from analyzer.engine.retained import Held, Retained
+    from analyzer.engine.retained import Retained
     from analyzer.engine.snapshot import State
     from analyzer.engine.tally import Fired, Hosts
     from analyzer.telemetry.dictionary import Dictionary

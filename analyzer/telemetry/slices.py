@@ -52,6 +52,14 @@ class Columns:
         """Return the number of rows."""
         return len(self.ts_us)
 
+    @property
+    def nbytes(self) -> int:
+        """Return how many bytes the arrays have."""
+        count = self.ts_us.nbytes + self.process.nbytes
+        for values, valid in self.columns.values():
+            count += values.nbytes + (0 if valid is None else valid.nbytes)
+        return int(count)
+
     def take(self, places: Any) -> Columns:  # noqa: ANN401 (indexes, a mask or a slice)
         """Return the rows at ``places``: an index array, a mask, or a slice (which copies not)."""
         if isinstance(places, slice):

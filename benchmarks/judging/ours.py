@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import cProfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from analyzer.engine import FusedEngine
@@ -79,7 +81,8 @@ def measure_wire(task: Task) -> Measured:
 def measure_memory(task: Task) -> Measured:
     """Return the peak of memory where slices come from disk, one after the other."""
     fleet, rules = task.fleet(), task.pack()
-    pieces = _pieces(task, fleet)
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:  # cutting takes memory too
+        pieces = other.submit(_cut, task).result()
     judged = _Judged(fleet, rules, fleet.agents[: task.hosts])
     before = peak_rss_bytes()
     watch = judged.judge(fleet.streamed(pieces))
@@ -162,6 +165,10 @@ class _Judged:
 
 def _pieces(task: Task, fleet: Fleet) -> list[Piece]:
     return fleet.pieces(max_events=task.slice, order=task.order, hosts=task.hosts)
+
+
+def _cut(task: Task) -> list[Piece]:
+    return _pieces(task, task.fleet())
 
 
 def _decode_all(received: Iterable[bytes], dictionary: Dictionary) -> Stopwatch:

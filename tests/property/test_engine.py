@@ -6,12 +6,13 @@ host, however the telemetry is cut into slices.
 
 from collections.abc import Sequence
 from random import Random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer.engine import FusedEngine
+from analyzer.engine import FusedEngine, retained
 from analyzer.telemetry.dictionary import Dictionary
 from rules.telemetry.batch import Row
 from tests.evaluators import (
@@ -81,6 +82,17 @@ def test_thresholds_equal_the_reference(
     waits: bool,  # noqa: FBT001
 ) -> None:
     check(plains, rows, edges, use_numba=use_numba, waits=waits)
+
+
+@given(st.lists(thresholds, min_size=1, max_size=4), worlds, cuts, st.booleans())
+def test_rows_that_were_compressed_meanwhile_count_as_before(
+    plains: list[Plain],
+    rows: list[Row],
+    edges: list[int],
+    use_numba: bool,  # noqa: FBT001
+) -> None:
+    with patch.multiple(retained, WARM_BYTES=-1, IDLE=0):
+        check(plains, rows, edges, use_numba=use_numba, waits=False)
 
 
 @given(sequences, worlds, cuts, st.booleans(), st.booleans())
