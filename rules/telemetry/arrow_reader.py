@@ -3,29 +3,35 @@
 In: bytes that somebody else wrote. Out: a table whose every index, code and count is proved good;
 anything else ends in ``WireError``. Only the decode path imports this module: it needs pyarrow.
 
-Hostile streams: a schema is accepted only if it is short, flat and names each column once. A record
-batch that asks for decompression is refused before Arrow acts on it, so that nothing gets larger
-than the message. Columns are read by their declared length, never by what the batch claims of them.
+Hostile streams: a schema is accepted only if it is short, flat and names each column once; pyarrow
+reads it, once for all tables that have it. The record batch behind it is read here, since pyarrow
+took most of the time: ``arrow_batch`` finds where columns lie, and each is used there once its
+place is proved to be in the body, and as long as the table. A record batch that asks for
+decompression is refused, so that nothing gets larger than the message.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from rules.errors import WireError
+from rules.telemetry.arrow_batch import read_layout
 from rules.telemetry.arrow_writer import CLOSED_KEY, KIND_KEY, closed_values
 from rules.telemetry.batch import MAX_EVENTS, NULLABLE_NUMBERS, TYPE_CODES, Table, Vector
 from rules.telemetry.kinds import KINDS, Column, ColumnType, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from rules.telemetry.arrow_batch import BatchLayout
 
 MAX_METADATA_BYTES = 16_384  # of one Arrow message; ours are below 3,000
 MAX_COLUMNS = 128  # of one table, known or not
@@ -72,88 +78,50 @@ def read_table(data: bytes | memoryview, *, strings: int, processes: int) -> Dec
         WireError: With the reason ``arrow``, ``compression``, ``kind``, ``column``, ``count``,
             ``index`` or ``code``.
     """
+    data = memoryview(data)
     batch_start = _metadata_end(data, 0)
     plan = _plan(bytes(data[:batch_start]))
-    batch = _record_batch(data, batch_start, plan.schema)
-    rows = batch.num_rows
-    if not 0 < rows <= MAX_EVENTS:
-        raise WireError("count", f"{rows} rows of {plan.kind}")
+    body_start = _metadata_end(data, batch_start)
+    layout = read_layout(data[batch_start + 8 : body_start], columns=len(plan.readings))
+    body = data[body_start : -len(_END)]
+    if len(body) != layout.body_bytes or data[-len(_END) :] != _END:
+        raise WireError("arrow", "not exactly one record batch")
+    if not 0 < layout.rows <= MAX_EVENTS:
+        raise WireError("count", f"{layout.rows} rows of {plan.kind}")
+    vectors = _vectors(plan, layout, body, processes=processes, strings=strings)
     if plan.kind not in KINDS:
-        return Decoded(plan.kind, rows, None, plan.ignored)
-    vectors = _vectors(plan, batch, {"process": processes}, strings)
+        return Decoded(plan.kind, layout.rows, None, plan.ignored)
     ts_us, process = vectors.pop("ts_us").values, vectors.pop("process").values
-    return Decoded(plan.kind, rows, Table(plan.kind, ts_us, process, vectors), plan.ignored)
+    return Decoded(plan.kind, layout.rows, Table(plan.kind, ts_us, process, vectors), plan.ignored)
 
 
-def _metadata_end(data: bytes | memoryview, start: int) -> int:
+def _metadata_end(data: memoryview, start: int) -> int:
     """Return where the metadata of the Arrow message at ``start`` ends."""
     prefix = data[start : start + 8]
     if len(prefix) < 8 or prefix[:4] != _CONTINUATION:  # noqa: PLR2004 (length of the prefix)
         raise WireError("arrow", "no Arrow message")
     length = int.from_bytes(prefix[4:], "little")
-    if not 0 < length <= MAX_METADATA_BYTES:
+    if not 0 < length <= MAX_METADATA_BYTES or start + 8 + length > len(data):
         raise WireError("arrow", f"{length} bytes of metadata")
     return start + 8 + length
 
 
-def _record_batch(data: bytes | memoryview, start: int, schema: pa.Schema) -> pa.RecordBatch:
-    body_start = _metadata_end(data, start)
-    if _asks_for_decompression(memoryview(data)[start + 8 : body_start]):
-        raise WireError("compression", "inside Arrow")
-    try:
-        message = pa.ipc.read_message(pa.py_buffer(data).slice(start))
-        batch = pa.ipc.read_record_batch(message, schema)
-    except _BROKEN as error:
-        raise WireError("arrow", str(error)) from error
-    if data[body_start + message.body.size :] != _END:
-        raise WireError("arrow", "not exactly one record batch")
-    return batch
-
-
-def _asks_for_decompression(metadata: memoryview) -> bool:
-    """Tell whether Arrow would decompress the buffers of a message.
-
-    pyarrow has no way to ask, and would allocate whatever size a buffer claims. Source: Arrow's
-    Message.fbs: of Message, field 2 is ``header`` and field 4 ``custom_metadata`` (where version
-    0.17 named a codec); of RecordBatch, field 3 is ``compression``.
-    """
-    try:
-        (message,) = struct.unpack_from("<I", metadata, 0)
-        header = _field(metadata, message, 2)
-        (offset,) = struct.unpack_from("<I", metadata, header)
-        return bool(_field(metadata, message, 4) or _field(metadata, header + offset, 3))
-    except struct.error as error:
-        raise WireError("arrow", "broken metadata") from error
-
-
-def _field(metadata: memoryview, table: int, number: int) -> int:
-    """Return where field ``number`` of a flatbuffer table is, 0 where it is left out."""
-    (back,) = struct.unpack_from("<i", metadata, table)
-    vtable = table - back
-    if vtable < 0:
-        raise WireError("arrow", "broken metadata")
-    (size,) = struct.unpack_from("<H", metadata, vtable)
-    place = 4 + 2 * number
-    if place >= size:
-        return 0
-    (offset,) = struct.unpack_from("<H", metadata, vtable + place)
-    return table + offset if offset else 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a schema says, checked once: one reading per field, None where it is not known."""
+    """What a schema says, checked once: one reading per field."""
 
     kind: str
-    schema: pa.Schema
-    readings: tuple[_Reading | None, ...]
+    readings: tuple[_Reading, ...]
     ignored: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    column: Column
-    wire_type: str
+class _Reading(NamedTuple):
+    column: Column | None
+    """None where it is not known: its place is checked, its values are not looked at."""
+    wire: np.dtype[Any]
+    wide: np.dtype[Any]
+    """In memory; as on the wire but for indexes."""
+    is_number: bool
     highest_code: int | None
     """The last code of the closed values; None where the column has none."""
 
@@ -171,8 +139,10 @@ def _plan(data: bytes) -> _Plan:
     _check_names(names)
     known = _known(KINDS.get(name))
     readings = tuple(_reading(field, known.get(field.name)) for field in schema)
+    if name not in KINDS:
+        readings = tuple(reading._replace(column=None) for reading in readings)
     unknown = tuple(f"{name}.{column}" for column in names if column not in known)
-    return _Plan(name, schema, readings, unknown if name in KINDS else (name,))
+    return _Plan(name, readings, unknown if name in KINDS else (name,))
 
 
 def _known(kind: Kind | None) -> Mapping[str, Column]:
@@ -190,16 +160,20 @@ def _check_names(names: Sequence[str]) -> None:
             raise WireError("column", f"no column is named {name[:64]!r}")
 
 
-def _reading(field: pa.Field, column: Column | None) -> _Reading | None:
+def _reading(field: pa.Field, column: Column | None) -> _Reading:
     allowed = _FLAT if column is None else _WIRE_TYPES[column.type]
     wire_type = str(field.type)
     if wire_type not in allowed:
         raise WireError("column", f"{field.name} is {wire_type[:64]}")
+    wire = wide = np.dtype(wire_type)
     if column is None:
-        return None
+        return _Reading(None, wire, wide, is_number=False, highest_code=None)
     closed = closed_values(column)
     _check_closed(field, closed)
-    return _Reading(column, wire_type, len(closed) if closed else None)
+    is_number = column.type in NULLABLE_NUMBERS
+    if not is_number:
+        wide = np.dtype(TYPE_CODES[column.type])
+    return _Reading(column, wire, wide, is_number, len(closed) if closed else None)
 
 
 def _check_closed(field: pa.Field, closed: tuple[str, ...]) -> None:
@@ -215,42 +189,62 @@ def _check_closed(field: pa.Field, closed: tuple[str, ...]) -> None:
 
 
 def _vectors(
-    plan: _Plan, batch: pa.RecordBatch, tops: Mapping[str, int], strings: int
+    plan: _Plan, layout: BatchLayout, body: memoryview, *, processes: int, strings: int
 ) -> dict[str, Vector]:
-    buffers = batch.to_struct_array().buffers()[1:]  # two per column: validity and values
+    """Return the columns that are known, after a look at the places of all of them."""
+    rows, end = layout.rows, layout.body_bytes
     vectors: dict[str, Vector] = {}
-    for reading, valid, values in zip(plan.readings, buffers[::2], buffers[1::2], strict=True):
-        if reading is None:
+    nodes, buffers = iter(layout.nodes), iter(layout.buffers)
+    for reading, length, nulls, bits_at, bits_size, at, size in zip(
+        plan.readings, nodes, nodes, buffers, buffers, buffers, buffers, strict=True
+    ):
+        column, wire, _, is_number, _ = reading
+        if (
+            (bits_at | bits_size | at | size) < 0
+            or (bits_at | at) & 7
+            or bits_at + bits_size > end
+            or at + size > end
+        ):
+            raise WireError("arrow", "a buffer lies outside the body, or askew")
+        if length != rows or not 0 <= nulls <= rows or size < rows * wire.itemsize:
+            raise WireError("count", "a column is shorter or longer than its table")
+        if column is None:
             continue
-        name = reading.column.name
-        top = tops.get(name, strings) if reading.highest_code is None else reading.highest_code
-        vectors[name] = _vector(reading, batch.num_rows, (valid, values), top)
+        values = np.frombuffer(body, wire, rows, at)
+        if not values.flags.aligned:
+            values = values.copy()
+        if is_number:
+            bits = body[bits_at : bits_at + bits_size] if nulls else None
+            vectors[column.name] = _numbers(column, values, bits)
+        elif nulls:
+            raise WireError("column", f"{column.name} has nulls beside index 0")
+        else:
+            top = processes if column is _PROCESS else strings
+            vectors[column.name] = _indexes(reading, column.name, values, top)
     return vectors
 
 
-def _vector(
-    reading: _Reading, rows: int, buffers: tuple[pa.Buffer | None, pa.Buffer | None], top: int
-) -> Vector:
-    column = reading.column
-    values = _array(buffers[1], reading.wire_type, rows)
-    if column.type in NULLABLE_NUMBERS:
-        vector = Vector(values, _valid(column, buffers[0], rows))
-        _check_numbers(column, vector)
-        return vector
-    if buffers[0] is not None:
-        raise WireError("column", f"{column.name} has nulls beside index 0")
-    if np.maximum.reduce(values) > top:
-        raise WireError("index" if reading.highest_code is None else "code", column.name)
-    return Vector(values.astype(TYPE_CODES[column.type], copy=False))
+def _indexes(reading: _Reading, name: str, values: npt.NDArray[Any], top: int) -> Vector:
+    """Return a column of codes, or of indexes up to ``top``."""
+    _, wire, wide, _, highest_code = reading
+    if np.maximum.reduce(values) > (top if highest_code is None else highest_code):
+        raise WireError("index" if highest_code is None else "code", name)
+    return Vector(values if wire is wide else values.astype(wide))
 
 
-def _valid(column: Column, buffer: pa.Buffer | None, rows: int) -> Any:  # noqa: ANN401
-    if buffer is None:
-        return None
-    if column is _TIME:
+def _numbers(column: Column, values: npt.NDArray[Any], bits: memoryview | None) -> Vector:
+    """Return a column of numbers; a row is null where its bit is not set."""
+    if bits is None:
+        vector = Vector(values)
+    elif column is _TIME:
         raise WireError("column", "ts_us has nulls")
-    packed = _array(buffer, "uint8", (rows + 7) // 8)
-    return np.unpackbits(packed, count=rows, bitorder="little")
+    elif len(bits) < (len(values) + 7) // 8:
+        raise WireError("count", "the validity of a column is shorter than its table")
+    else:
+        packed = np.frombuffer(bits, np.uint8)
+        vector = Vector(values, np.unpackbits(packed, count=len(values), bitorder="little"))
+    _check_numbers(column, vector)
+    return vector
 
 
 def _check_numbers(column: Column, vector: Vector) -> None:
@@ -259,11 +253,3 @@ def _check_numbers(column: Column, vector: Vector) -> None:
     good = np.isin(vector.values, column.numbers)
     if not np.all(good if vector.valid is None else good | (vector.valid == 0)):
         raise WireError("code", column.name)
-
-
-def _array(buffer: pa.Buffer | None, wire_type: str, rows: int) -> Any:  # noqa: ANN401
-    try:
-        values = np.frombuffer(buffer or b"", dtype=wire_type, count=rows)
-    except ValueError as error:
-        raise WireError("count", "a column is shorter than its table") from error
-    return values if values.flags.aligned else values.copy()

@@ -296,6 +296,29 @@ def test_a_column_that_is_shorter_than_its_table_is_refused() -> None:
     assert {"count", "arrow"} <= reasons <= {"count", "arrow", "read"}
 
 
+def test_a_validity_that_is_shorter_than_its_table_is_refused() -> None:
+    data = stream(base(9) | {"argument_count": pa.array([None, *range(8)], pa.int64())})
+    assert read(data).rows == 9
+    validity = struct.pack("<qq", 88, 2)  # where it is in the body, and its bytes
+    assert data.count(validity) == 1
+    assert reason_of(data.replace(validity, struct.pack("<qq", 88, 1))) == "count"
+
+
+@pytest.mark.parametrize("nulls", [-1, 4])
+def test_a_count_of_nulls_that_cannot_be_is_refused(nulls: int) -> None:
+    data = stream(base() | {"argument_count": pa.array([None, 1, 2], pa.int64())})
+    place = data.index(struct.pack("<qq", 3, 1))
+    broken = data[: place + 8] + struct.pack("<q", nulls) + data[place + 16 :]
+    assert reason_of(broken) == "count"
+
+
+def test_columns_of_an_unknown_kind_are_in_the_body_too() -> None:
+    data = stream(base() | {"mood": pa.array([7, 8, 9], pa.int64())}, kind="usb_device")
+    place = data.rindex(struct.pack("<q", 24))  # the size of the last column
+    broken = data[:place] + struct.pack("<q", 4_096) + data[place + 8 :]
+    assert reason_of(broken) == "arrow"
+
+
 def outcome_of(data: bytes) -> str:
     try:
         read(data)
