@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from analyzer.compiled import compiled, inlined
-from analyzer.recording.strings import is_same
 from analyzer.recording.tokens import Fields
+from analyzer.text_bytes import is_same
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Strings: where they end in a block, their hashes, and whether two are equal; compiled code.
+"""Strings: where they end in a block, and their hashes; compiled code.
 
 In: bytes, as ``tokens`` has them. Out: ends and hashes of strings that stand for themselves; of one
 with escapes, control characters or bytes that are no UTF-8: "not sure".
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analyzer.compiled import compiled, inlined
-from analyzer.recording.vocabulary import MULTIPLIER, SEED
+from analyzer.text_bytes import SEED, finished, mixed, text_hash
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,7 +21,6 @@ NOT_SURE: Final = -1
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _BYTE_BITS = np.uint64(8)
-_HALF = np.uint64(32)
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
 _LOW = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
@@ -30,9 +29,7 @@ _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _TOP_SHIFT = np.uint64(56)
-_LAST_SHIFT = np.uint64(29)
 _SEED = np.uint64(SEED)
-_MULTIPLIER = np.uint64(MULTIPLIER)
 
 
 @compiled
@@ -58,14 +55,14 @@ def string_end(
         ) & _HIGH
         if ends:
             break
-        hashed = _mixed(hashed, word)
+        hashed = mixed(hashed, word)
         at += 8
     plain = _low_bytes(ends)
     if plain:
-        hashed = _mixed(hashed, words[at] & ((_ONE << (plain * _BYTE_BITS)) - _ONE))
+        hashed = mixed(hashed, words[at] & ((_ONE << (plain * _BYTE_BITS)) - _ONE))
     at += np.int64(plain)
     if block[at] == _QUOTE:
-        return at, _finished(hashed, at - start)
+        return at, finished(hashed, at - start)
     at = _unusual_end(block, at)
     if at < 0:
         return NOT_SURE, _ZERO
@@ -113,43 +110,6 @@ def _character_size(block: npt.NDArray[np.uint8], at: int) -> int:
 
 
 @compiled
-def is_same(
-    words: npt.NDArray[np.uint64],
-    start: int,
-    other: npt.NDArray[np.uint64],
-    other_start: int,
-    size: int,
-    step: int,
-) -> bool:
-    """Tell whether two texts of ``size`` bytes are equal.
-
-    ``step`` is between words of the second one: 8 where it stands in a block, 1 in aligned words.
-    """
-    whole = size >> 3
-    for index in range(whole):
-        if words[start + 8 * index] != other[other_start + step * index]:
-            return False
-    rest = np.uint64(size & 7)
-    if rest == _ZERO:
-        return True
-    difference = words[start + 8 * whole] ^ other[other_start + step * whole]
-    return (difference & ((_ONE << (rest * _BYTE_BITS)) - _ONE)) == _ZERO
-
-
-@compiled
-def text_hash(words: npt.NDArray[np.uint64], start: int, size: int) -> np.uint64:
-    """Return the hash of ``size`` bytes; ``vocabulary.word_hash`` makes the same."""
-    hashed = _SEED
-    whole = size >> 3
-    for index in range(whole):
-        hashed = _mixed(hashed, words[start + 8 * index])
-    rest = np.uint64(size & 7)
-    if rest:
-        hashed = _mixed(hashed, words[start + 8 * whole] & ((_ONE << (rest * _BYTE_BITS)) - _ONE))
-    return _finished(hashed, size)
-
-
-@compiled
 def line_end(words: npt.NDArray[np.uint64], start: int) -> int:
     """Return where the line that ``start`` is in ends, behind its newline."""
     at = start
@@ -166,15 +126,3 @@ def _low_bytes(ends: np.uint64) -> np.uint64:
     """Return the number of bytes below the lowest set one; only high bits of bytes are set."""
     below = (ends & (~ends + _ONE)) - _ONE
     return (((below & _LOW) * _LOW) >> _TOP_SHIFT) - _ONE
-
-
-@inlined
-def _mixed(hashed: np.uint64, word: np.uint64) -> np.uint64:
-    hashed = (hashed ^ word) * _MULTIPLIER
-    return hashed ^ (hashed >> _HALF)
-
-
-@inlined
-def _finished(hashed: np.uint64, size: int) -> np.uint64:
-    hashed = (hashed ^ np.uint64(size)) * _MULTIPLIER
-    return hashed ^ (hashed >> _LAST_SHIFT)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from analyzer.compiled import compiled, inlined
-from analyzer.recording.strings import NOT_SURE, is_same, string_end
+from analyzer.recording.strings import NOT_SURE, string_end
 from analyzer.recording.vocabulary import WORD_BYTES, Vocabulary
+from analyzer.text_bytes import is_same
 
 if TYPE_CHECKING:
     import numpy.typing as npt

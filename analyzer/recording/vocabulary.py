@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from analyzer.text_bytes import MULTIPLIER, SEED
 from rules.telemetry.event import PROCESS_ROW_KEYS
 from rules.telemetry.kinds import KINDS, PROCESS_COLUMNS, Column, ColumnType
 
@@ -71,7 +72,7 @@ class Vocabulary(NamedTuple):
 
 
 def word_hash(data: bytes) -> int:
-    """Return the hash of a text, as compiled code makes it; see ``tokens.text_hash``."""
+    """Return the hash of a text, as compiled code makes it; see ``text_bytes.text_hash``."""
     value = SEED
     for start in range(0, len(data), 8):
         part = int.from_bytes(data[start : start + 8], "little")
@@ -79,10 +80,6 @@ def word_hash(data: bytes) -> int:
         value ^= value >> 32
     value = ((value ^ len(data)) * MULTIPLIER) & _MASK_64
     return value ^ (value >> 29)
-
-
-SEED: Final = 0x9E3779B97F4A7C15
-MULTIPLIER: Final = 0xD6E8FEB86659FD93
 
 
 @lru_cache(1)

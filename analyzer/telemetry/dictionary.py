@@ -6,17 +6,21 @@ question about a value is asked once and not once per event.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from rules.telemetry.event import PROCESS_ROW_KEYS, Process, Row
 from rules.telemetry.scope import SCOPES, scope_of
+from rules.telemetry.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from analyzer.telemetry.text_table import TextTable
 
 NULL: Final = 0  # id of "no text" and of "no process"
 _SCOPE_CODES: Final = {scope: code for code, scope in enumerate(SCOPES, start=1)}
@@ -46,7 +50,30 @@ class Dictionary:
 
     def text_ids(self, texts: Sequence[str]) -> npt.NDArray[np.uint32]:
         """Return the ids of a batch's texts; item ``i`` is the id of its index ``i``, 0 of null."""
+        if isinstance(texts, Texts) and self._text_table is not None:
+            return self._by_bytes(texts, self._text_table)
         return _numbered(self._text_ids, texts)
+
+    def _by_bytes(self, texts: Texts, table: TextTable) -> npt.NDArray[np.uint32]:
+        """Return the ids of texts without an object for each that came before."""
+        found = np.zeros(len(texts) + 1, np.uint32)
+        ids = found[1:]
+        table.find(texts, ids)
+        new = np.flatnonzero(ids == NULL)
+        if len(new):
+            others = texts.take(new)
+            ids[new] = _numbered(self._text_ids, others)[1:]
+            table.enter(others, ids[new])
+        return found
+
+    @cached_property
+    def _text_table(self) -> TextTable | None:
+        """Texts of messages by their bytes; None where numba is missing."""
+        try:
+            from analyzer.telemetry.text_table import TextTable
+        except ImportError:
+            return None
+        return TextTable()
 
     def find_text(self, text: str) -> int | None:
         """Return the id of a text, if it has one."""

@@ -19,6 +19,7 @@ A payload that starts with ``{`` is a batch of a foreign sender as JSON (``forei
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -85,13 +86,14 @@ class _Message(msgspec.Struct, array_like=True, frozen=True):
 
 class _Tail(msgspec.Struct, array_like=True, frozen=True):
     header: Header
-    strings: Annotated[list[Text], Meta(max_length=MAX_STRINGS)]
+    strings: msgspec.Raw
     processes: Annotated[list[Process], Meta(max_length=MAX_EVENTS)]
 
 
 _MESSAGE = msgspec.msgpack.Decoder(_Message)
 _HEADER = msgspec.msgpack.Decoder(Header)
 _TAIL = msgspec.msgpack.Decoder(_Tail)
+_STRINGS = msgspec.msgpack.Decoder(Annotated[list[Text], Meta(max_length=MAX_STRINGS)])
 
 
 def encode(batch: Batch) -> bytes:
@@ -106,7 +108,7 @@ def encode(batch: Batch) -> bytes:
     if len(batch) > MAX_EVENTS or sizes["strings"] > MAX_STRINGS or sizes["processes"] > MAX_EVENTS:
         raise WireError("count", f"{len(batch)} events, {sizes}")
     tables = [write_table(table, **sizes) for table in batch.tables.values()]
-    tail = msgspec.msgpack.encode((msgspec.Raw(header), batch.strings, batch.processes))
+    tail = msgspec.msgpack.encode((msgspec.Raw(header), tuple(batch.strings), batch.processes))
     return _sealed(_label(batch.header, len(batch)), tables, tail)
 
 
@@ -140,13 +142,14 @@ def decode(data: bytes) -> Batch:
     """
     message = _opened(data)
     body = _decompressed(message)
-    tail = _tail(body[sum(message.tables) :])
+    tail, strings = _tail(body[sum(message.tables) :])
     _check(tail.header)
     if message.label != _label(tail.header, message.label.events):
         raise WireError("header", "the label says something else than the body")
-    tables, ignored = _tables(message, body, tail)
+    sizes = {"strings": len(strings), "processes": len(tail.processes)}
+    tables, ignored = _tables(message, body, sizes)
     header, unknown = _known(tail.header)
-    return Batch(header, tail.strings, tail.processes, tables, tuple(sorted({*ignored, *unknown})))
+    return Batch(header, strings, tail.processes, tables, tuple(sorted({*ignored, *unknown})))
 
 
 def _encoded(header: Header) -> bytes:
@@ -169,14 +172,21 @@ def _label(header: Header, events: int) -> Label:
     return Label(header.agent_id, header.boot_id, header.stream, header.sequence, events)
 
 
-def _tail(data: memoryview) -> _Tail:
+def _tail(data: memoryview) -> tuple[_Tail, Sequence[str]]:
+    """Return what is behind the tables, and the strings of it."""
+    from rules.telemetry.texts import plain_texts  # numpy: analyzer only
+
     try:
-        return _TAIL.decode(data)
+        tail = _TAIL.decode(data)
+        packed = memoryview(tail.strings)
+        return tail, plain_texts(packed, max_count=MAX_STRINGS) or _STRINGS.decode(packed)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("body", str(error)) from error
 
 
-def _tables(message: _Message, body: memoryview, tail: _Tail) -> tuple[dict[str, Table], set[str]]:
+def _tables(
+    message: _Message, body: memoryview, sizes: Mapping[str, int]
+) -> tuple[dict[str, Table], set[str]]:
     from rules.telemetry.arrow_reader import read_table  # pyarrow and numpy: analyzer only
 
     tables: dict[str, Table | None] = {}
@@ -184,7 +194,7 @@ def _tables(message: _Message, body: memoryview, tail: _Tail) -> tuple[dict[str,
     rows = start = 0
     for size in message.tables:
         data = body[start : start + size]
-        read = read_table(data, strings=len(tail.strings), processes=len(tail.processes))
+        read = read_table(data, **sizes)
         if read.kind in tables:
             raise WireError("kind", f"two tables of {read.kind}")
         tables[read.kind] = read.table
