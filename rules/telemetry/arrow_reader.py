@@ -250,6 +250,8 @@ def _numbers(column: Column, values: npt.NDArray[Any], bits: memoryview | None) 
 def _check_numbers(column: Column, vector: Vector) -> None:
     if not column.numbers:
         return
-    good = np.isin(vector.values, column.numbers)
-    if not np.all(good if vector.valid is None else good | (vector.valid == 0)):
+    good = vector.valid == 0 if vector.valid is not None else np.zeros(len(vector.values), np.bool_)
+    for number in column.numbers:
+        good |= vector.values == number
+    if not good.all():
         raise WireError("code", column.name)
