@@ -5,7 +5,7 @@ anything else ends in ``WireError``. Only the decode path imports this module: i
 
 Hostile streams: a schema is accepted only if it is short, flat and names each column once; pyarrow
 reads it, once for all tables that have it. The record batch behind it is read here, since pyarrow
-took most of the time: ``arrow_batch`` finds where columns lie, and each is used there once its
+took a third of the time: ``arrow_batch`` finds where columns lie, and each is used there once its
 place is proved to be in the body, and as long as the table. A record batch that asks for
 decompression is refused, so that nothing gets larger than the message.
 """
