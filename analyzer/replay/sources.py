@@ -16,7 +16,7 @@ from analyzer.replay.taken import SEGMENTS, Log, log_of
 from rules.errors import WireError
 from rules.loader import rules_digest
 from rules.telemetry.records import segment_numbers
-from rules.telemetry.wire import decode_any
+from rules.telemetry.wire import header_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +120,7 @@ def _described(segments: Path) -> Log:
     hosts: dict[str, None] = {}
     for _, record in read_segments(segments):
         try:
-            header = decode_any(record.payload).header
+            header = header_of(record.payload)
         except WireError as error:
             raise SegmentReadError(segments, str(error)) from error
         from_us = header.from_us if from_us is None else min(from_us, header.from_us)

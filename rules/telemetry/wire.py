@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -59,6 +59,7 @@ REASONS = (
 )
 """Every reason a ``WireError`` of this package can have, for counters."""
 
+_T = TypeVar("_T")
 _MAGIC_TEXT = "proctor"
 _MAGIC = msgspec.msgpack.encode(_MAGIC_TEXT)
 _VERSION_AT = 1 + len(_MAGIC)  # behind the array's first byte and the magic
@@ -84,6 +85,10 @@ class _Message(msgspec.Struct, array_like=True, frozen=True):
     body: memoryview
 
 
+class _TailStart(msgspec.Struct, array_like=True, frozen=True):
+    header: Header  # what follows is passed over
+
+
 class _Tail(msgspec.Struct, array_like=True, frozen=True):
     header: Header
     strings: msgspec.Raw
@@ -94,6 +99,7 @@ _MESSAGE = msgspec.msgpack.Decoder(_Message)
 _HEADER = msgspec.msgpack.Decoder(Header)
 _TAIL = msgspec.msgpack.Decoder(_Tail)
 _STRINGS = msgspec.msgpack.Decoder(Annotated[list[Text], Meta(max_length=MAX_STRINGS)])
+_TAIL_START = msgspec.msgpack.Decoder(_TailStart)
 
 
 def encode(batch: Batch) -> bytes:
@@ -125,6 +131,22 @@ def decode_any(data: bytes) -> Batch:
     return decode(data)
 
 
+def header_of(data: bytes) -> Header:
+    """Return the header of a payload, our own or JSON, without looking at its tables.
+
+    It says what that of ``decode_any`` says, of kinds that this version does not know as well; of a
+    payload that ``decode_any`` refuses for its tables, too.
+
+    Raises:
+        WireError: The bytes are no message, or its header makes no sense.
+    """
+    if data[:1] == b"{":
+        return decode_any(data).header
+    message = _opened(data)
+    body = _decompressed(message)
+    return _confirmed(_tail(body[sum(message.tables) :], _TAIL_START).header, message.label)
+
+
 def peek(data: bytes) -> Label:
     """Return what a message says of itself, without opening or checking its body.
 
@@ -142,10 +164,9 @@ def decode(data: bytes) -> Batch:
     """
     message = _opened(data)
     body = _decompressed(message)
-    tail, strings = _tail(body[sum(message.tables) :])
-    _check(tail.header)
-    if message.label != _label(tail.header, message.label.events):
-        raise WireError("header", "the label says something else than the body")
+    tail = _tail(body[sum(message.tables) :], _TAIL)
+    _confirmed(tail.header, message.label)
+    strings = _strings(memoryview(tail.strings))
     sizes = {"strings": len(strings), "processes": len(tail.processes)}
     tables, ignored = _tables(message, body, sizes)
     header, unknown = _known(tail.header)
@@ -172,14 +193,23 @@ def _label(header: Header, events: int) -> Label:
     return Label(header.agent_id, header.boot_id, header.stream, header.sequence, events)
 
 
-def _tail(data: memoryview) -> tuple[_Tail, Sequence[str]]:
-    """Return what is behind the tables, and the strings of it."""
+def _confirmed(header: Header, label: Label) -> Header:
+    """Return a header that makes sense and says what the label says."""
+    _check(header)
+    if label != _label(header, label.events):
+        raise WireError("header", "the label says something else than the body")
+    return header
+
+
+def _strings(packed: memoryview) -> Sequence[str]:
     from rules.telemetry.texts import plain_texts  # numpy: analyzer only
 
+    return plain_texts(packed, max_count=MAX_STRINGS) or _tail(packed, _STRINGS)
+
+
+def _tail(data: memoryview, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
     try:
-        tail = _TAIL.decode(data)
-        packed = memoryview(tail.strings)
-        return tail, plain_texts(packed, max_count=MAX_STRINGS) or _STRINGS.decode(packed)
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("body", str(error)) from error
 

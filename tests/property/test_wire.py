@@ -18,7 +18,15 @@ from rules.errors import WireError
 from rules.telemetry import Batch, BatchBuilder, Event, Row
 from rules.telemetry.arrow_writer import write_table
 from rules.telemetry.foreign import MAX_JSON_BYTES
-from rules.telemetry.wire import MAX_BODY_BYTES, REASONS, decode, decode_any, encode, peek
+from rules.telemetry.wire import (
+    MAX_BODY_BYTES,
+    REASONS,
+    decode,
+    decode_any,
+    encode,
+    header_of,
+    peek,
+)
 from tests.messages import HEADER, sample_batch, sealed, sealed_body
 from tests.strategies import batches, events
 
@@ -49,8 +57,15 @@ def refused(data: bytes) -> str:
     reason = ""
     with suppress(WireError):
         peek(data)
+    header = None
+    with suppress(WireError):
+        header = header_of(data)
     try:
-        rows_of(decode_any(data))
+        batch = decode_any(data)
+        rows_of(batch)
+        assert header is not None
+        if not batch.ignored:
+            assert batch.header == header
     except WireError as error:
         reason = error.reason
     assert reason in {"", *REASONS}

@@ -12,7 +12,7 @@ from rules.errors import WireError
 from rules.telemetry import BatchBuilder, Coverage, Header, wire
 from rules.telemetry.batch import MAX_EVENTS, TYPE_CODES, Event
 from rules.telemetry.kinds import KINDS, ColumnType
-from rules.telemetry.wire import REASONS, decode, decode_any, encode, peek
+from rules.telemetry.wire import REASONS, decode, decode_any, encode, header_of, peek
 from tests.messages import HEADER, sample_batch, sample_events, sealed, sealed_body
 
 
@@ -46,6 +46,25 @@ def test_decode_gives_numpy_columns_of_the_declared_types() -> None:
 def test_encode_takes_what_decode_gave() -> None:
     data = encode(sample_batch())
     assert list(decode(encode(decode(data))).rows()) == list(decode(data).rows())
+
+
+def test_header_is_read_without_the_tables() -> None:
+    assert header_of(encode(sample_batch())) == HEADER
+    assert header_of(sealed([b"no table"])) == HEADER
+    foreign = (
+        b'{"format": 1, "agent_id": "i-1", "boot_id": "b0", "stream": "main", "sequence": 3,'
+        b' "from_us": 10, "to_us": 20, "events": []}'
+    )
+    assert header_of(foreign) == decode_any(foreign).header
+
+
+def test_header_that_the_label_does_not_confirm_is_refused() -> None:
+    label = ("i-other", HEADER.boot_id, HEADER.stream, HEADER.sequence, 0)
+    body = msgspec.msgpack.encode((HEADER, (), ()))
+    assert reason_of(sealed_body(body, label=label), header_of) == "header"
+    backwards = replace(HEADER, to_us=HEADER.from_us - 1)
+    body = msgspec.msgpack.encode((backwards, (), ()))
+    assert reason_of(sealed_body(body, events=0), header_of) == "header"
 
 
 def test_a_batch_without_events_carries_its_header() -> None:
