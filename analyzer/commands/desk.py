@@ -1,7 +1,6 @@
 """What every command on a server's store begins and ends with.
 
-In: the data folder that is meant, and what to do there. Out: the exit code of what was done, or of
-its error, said on standard error.
+In: the data folder that is meant, and what to do there. Out: what ``ending`` makes of it.
 """
 
 from __future__ import annotations
@@ -11,20 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from analyzer.arns import Arns
 from analyzer.assessments import Assessments, Limits, identity_of, limits_in
+from analyzer.commands.ending import finish
 from analyzer.commands.options import folder_of
 from analyzer.data_folder import DataFolder
-from analyzer.errors import AnalyzerError, ServerMissingError
-from analyzer.present import open_terminal
+from analyzer.errors import ServerMissingError
 from analyzer.present.terminal import Terminal
-from analyzer.results.gates import INTERRUPTED, MISUSE, UNREACHED
 from analyzer.runs.desk import RunDesk
 from analyzer.store import Store, open_store
 from analyzer.suppression.desk import SuppressionDesk
-from rules.errors import RecordingError, RuleFileError
 from rules.loader import Package
 from rules.telemetry import Clock
 from rules.telemetry.clock import SystemClock
@@ -99,25 +94,6 @@ def with_store(data: Path | None, work: StoreWork, *, needs_server: bool = False
         return asyncio.run(_with_store(folder, terminal, work, needs_server=needs_server))
 
     finish(run)
-
-
-def finish(work: Callable[[Terminal], int]) -> None:
-    """Do ``work``, and exit with its code or that of its error."""
-    terminal = open_terminal()
-    try:
-        code = work(terminal)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except ServerMissingError as error:
-        terminal.error(str(error))
-        code = UNREACHED
-    except AnalyzerError as error:
-        terminal.error(str(error))
-        code = MISUSE
-    except (RecordingError, RuleFileError) as error:
-        terminal.problems(str(error))
-        code = MISUSE
-    raise typer.Exit(code)
 
 
 async def _with_store(

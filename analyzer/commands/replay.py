@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 import typer
 
-from analyzer.commands.desk import finish
+from analyzer.commands.ending import finish
 from analyzer.commands.options import Data, OutFile, Rules, aws_account, folder_of, output_of
 from analyzer.engine.workers import On, Workers
 from analyzer.errors import AnalyzerError, AssessmentError, ServerMissingError

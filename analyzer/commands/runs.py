@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from analyzer.commands.desk import finish, with_desk
+from analyzer.commands.desk import with_desk
+from analyzer.commands.ending import finish
 from analyzer.commands.following import follow
 from analyzer.commands.options import (
     Data,

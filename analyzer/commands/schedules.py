@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from analyzer.commands.desk import finish, with_store
+from analyzer.commands.desk import with_store
+from analyzer.commands.ending import finish
 from analyzer.commands.options import Data, ListFormat
 from analyzer.data_folder import DataFolder
 from analyzer.present.schedules import show_schedules, show_times
