@@ -17,8 +17,8 @@ from typing import Final, Literal
 
 from analyzer.errors import WorkersError
 
-Judge = Callable[[Sequence[str]], bytes]
-"""Hosts → their result document; it can be sent to another process or machine."""
+Task = Callable[[], bytes]
+"""Judges some hosts → their result document; it can be sent to another process or machine."""
 On = Literal["processes", "ray", "dask"]
 LOOPBACK: Final = "127.0.0.1"  # where a cluster listens that exists for one replay
 _MISSING: Final = "{} is not installed here: pip install 'proctor[distributed]', or leave --on out"
@@ -42,22 +42,24 @@ class Workers:
         """Tell whether this process alone judges."""
         return self.count == 1 and self.on == "processes"
 
-    def judge(self, judge: Judge, sizes: Mapping[str, int]) -> list[bytes]:
-        """Return what ``judge`` makes of shards of the hosts.
+    def judge(
+        self, task_of: Callable[[Sequence[str]], Task], sizes: Mapping[str, int]
+    ) -> list[bytes]:
+        """Return what comes of shards of the hosts.
 
         Args:
-            judge: What judges.
+            task_of: Returns what judges some hosts.
             sizes: How much there is of each host, in any unit.
 
         Raises:
             WorkersError: What shall judge is not installed, or a process was killed.
         """
-        shards = deal(sizes, self.count)
+        tasks = [task_of(shard) for shard in deal(sizes, self.count)]
         if self.on == "ray":
-            return run_ray(judge, shards)
+            return run_ray(tasks)
         if self.on == "dask":
-            return run_dask(judge, shards)
-        return run_serial(judge, shards) if len(shards) == 1 else run_processes(judge, shards)
+            return run_dask(tasks)
+        return [tasks[0]()] if len(tasks) == 1 else run_processes(tasks)
 
 
 def deal(sizes: Mapping[str, int], count: int) -> list[tuple[str, ...]]:
@@ -72,28 +74,23 @@ def deal(sizes: Mapping[str, int], count: int) -> list[tuple[str, ...]]:
     return [tuple(sorted(shard)) for shard in shards]
 
 
-def run_serial(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
-    """Judge shard after shard in this process."""
-    return [judge(shard) for shard in shards]
-
-
-def run_processes(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
-    """Judge every shard in a process of its own.
+def run_processes(tasks: Sequence[Task]) -> list[bytes]:
+    """Do every task in a process of its own.
 
     Raises:
         WorkersError: A process was killed.
     """
-    with ProcessPoolExecutor(len(shards), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(tasks), mp_context=get_context("spawn")) as pool:
         try:
-            return list(pool.map(judge, shards))
+            return list(pool.map(done, tasks))
         except BrokenProcessPool as error:
             raise WorkersError(
                 "a worker was killed, perhaps for want of memory; try fewer --workers"
             ) from error
 
 
-def run_ray(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
-    """Judge every shard in a Ray task.
+def run_ray(tasks: Sequence[Task]) -> list[bytes]:
+    """Do every task as one of Ray.
 
     Raises:
         WorkersError: Ray is not installed.
@@ -107,14 +104,14 @@ def run_ray(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
     cluster = os.environ.get("RAY_ADDRESS")
     ray.init(log_to_driver=False, logging_level="error", **({} if cluster else local))
     try:
-        task = ray.remote(judge_shard)
-        return list(ray.get([task.remote(judge, shard) for shard in shards]))
+        remote = ray.remote(done)
+        return list(ray.get([remote.remote(task) for task in tasks]))
     finally:
         ray.shutdown()
 
 
-def run_dask(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
-    """Judge every shard in a Dask task.
+def run_dask(tasks: Sequence[Task]) -> list[bytes]:
+    """Do every task as one of Dask.
 
     Raises:
         WorkersError: Dask is not installed.
@@ -125,16 +122,15 @@ def run_dask(judge: Judge, shards: Sequence[Sequence[str]]) -> list[bytes]:
     except ImportError as error:
         raise WorkersError(_MISSING.format("Dask")) from error
     local = {
-        "n_workers": len(shards),
+        "n_workers": len(tasks),
         "threads_per_worker": 1,
         "dashboard_address": f"{LOOPBACK}:0",
     }
     cluster = dask.config.get("scheduler-address", None)
     with Client(set_as_default=False, **({} if cluster else local)) as client:
-        tasks = [client.submit(judge_shard, judge, shard, pure=False) for shard in shards]
-        return list(client.gather(tasks))
+        return list(client.gather([client.submit(done, task, pure=False) for task in tasks]))
 
 
-def judge_shard(judge: Judge, shard: Sequence[str]) -> bytes:
-    """Return what ``judge`` makes of one shard: the task of a cluster."""
-    return judge(shard)
+def done(task: Task) -> bytes:
+    """Return what comes of a task: what a process or a cluster is sent."""
+    return task()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,17 +21,21 @@ from rules.telemetry.records import (
     MAGIC,
     Disk,
     ForeignFileError,
+    MissingRecordError,
     Position,
     RecordFile,
     RecordReader,
     frame,
+    records_at,
     segment_numbers,
     segment_path,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from rules.telemetry.records import Record
 
 ROLL_BYTES = 64 << 20  # a file that would grow beyond this is closed and the next one begun
 _CHUNK_BYTES = 1 << 20
@@ -176,6 +181,25 @@ def read_segments(folder: Path, *, after: Position | None = None) -> Iterator[St
                     yield stored
 
 
+def read_positions(folder: Path, positions: Iterable[Position]) -> Iterator[SegmentRecord]:
+    """Yield the records of a log that stand at given positions; no other is read.
+
+    Args:
+        folder: Where the files are.
+        positions: Of records that ``read_segments`` has yielded.
+
+    Raises:
+        SegmentReadError: A file cannot be read, or has no such record any more.
+    """
+    for number, own in groupby(positions, key=lambda position: position.segment):
+        path = segment_path(folder, number)
+        try:
+            for raw in records_at(path, (position.offset for position in own)):
+                yield _record(raw)
+        except (OSError, MissingRecordError, msgspec.DecodeError) as error:
+            raise SegmentReadError(path, str(error)) from error
+
+
 def summarize_segments(folder: Path) -> list[SegmentSummary]:
     """Return what stands in each file of a log; a torn tail counts nowhere, digest included.
 
@@ -201,19 +225,22 @@ def _read_file(folder: Path, number: int, start: int) -> Iterator[StoredRecord]:
     path = segment_path(folder, number)
     try:
         for raw in RecordReader(path, start=start):
-            head = _decoder.decode(raw.header)
-            record = SegmentRecord(
-                agent_id=head.agent_id,
-                boot_id=head.boot_id,
-                stream=head.stream,
-                sequence=head.sequence,
-                received_us=head.received_us,
-                from_us=head.from_us,
-                payload=raw.payload,
-            )
-            yield StoredRecord(Position(number, raw.offset), record)
+            yield StoredRecord(Position(number, raw.offset), _record(raw))
     except (OSError, ForeignFileError, msgspec.DecodeError) as error:
         raise SegmentReadError(path, str(error)) from error
+
+
+def _record(raw: Record) -> SegmentRecord:
+    head = _decoder.decode(raw.header)
+    return SegmentRecord(
+        agent_id=head.agent_id,
+        boot_id=head.boot_id,
+        stream=head.stream,
+        sequence=head.sequence,
+        received_us=head.received_us,
+        from_us=head.from_us,
+        payload=raw.payload,
+    )
 
 
 def _last_end(path: Path) -> int:

@@ -16,6 +16,7 @@ from analyzer.engine import FusedEngine
 from analyzer.errors import LogMismatchError
 from analyzer.ingest.segments import summarize_segments
 from analyzer.ingest.sequences import Sequences
+from analyzer.replay.index import IndexDraft, LogIndex
 from analyzer.replay.judged import settings_digest
 from analyzer.replay.taken import Log, batch_id, sealed_slices, taken_records
 from analyzer.results.document import Digests, Result, RunInfo, assemble, merged, to_json
@@ -38,11 +39,13 @@ class LogCheck:
 
     Attributes:
         events: Digest of its batches.
+        index: Where they stand.
         sizes: Bytes of telemetry by host.
         problem: In what it is not the log that was judged; empty where it is.
     """
 
     events: str
+    index: LogIndex
     sizes: Counter[str] = field(default_factory=Counter)
     problem: str = ""
 
@@ -91,7 +94,9 @@ def replay_log(
     )
     judge = partial(judge_log, log=log, packages=tuple(packages), run=run, max_groups=max_groups)
     sizes = {agent_id: check.sizes[agent_id] for agent_id in log.hosts}
-    return merged(workers.judge(judge, sizes))
+    return merged(
+        workers.judge(lambda agents: partial(judge, agents, check.index.of(agents)), sizes)
+    )
 
 
 def check_log(log: Log) -> LogCheck:
@@ -100,21 +105,23 @@ def check_log(log: Log) -> LogCheck:
     Raises:
         SegmentReadError: A file cannot be read, or was written by another version.
     """
-    takings = Takings()
+    takings, draft = Takings(), IndexDraft()
     sizes: Counter[str] = Counter()
     known: dict[tuple[str, str, str], Sequences] = defaultdict(Sequences)
     for position, record in taken_records(log):
         sha256 = hashlib.sha256(record.payload).digest()
         takings.record(position.segment, sha256)
+        draft.add(position, record)
         batch = batch_id(record)
         if known[batch[:3]].add(batch.sequence):
             takings.take(batch, sha256)
             sizes[record.agent_id] += len(record.payload)
-    return LogCheck(takings.events_digest(), sizes, _problem(log, takings))
+    return LogCheck(takings.events_digest(), draft.index(), sizes, _problem(log, takings))
 
 
 def judge_log(
     agents: Collection[str],
+    index: LogIndex,
     *,
     log: Log,
     packages: Sequence[Package],
@@ -123,6 +130,14 @@ def judge_log(
 ) -> bytes:
     """Return the result document of some hosts of a log; a plain function of files and values.
 
+    Args:
+        agents: The hosts.
+        index: Where their batches stand.
+        log: The log.
+        packages: The rules.
+        run: The run that the document is of.
+        max_groups: Findings of one rule on one host; None = no bound.
+
     Raises:
         SegmentReadError: A file cannot be read, or was written by another version.
     """
@@ -130,7 +145,7 @@ def judge_log(
         run_from_us=log.from_us, run_to_us=log.to_us, clock=ManualClock(), agents=agents
     )
     engine: Engine = FusedEngine(rule for package in packages for rule in package.rules)
-    for piece in sealed_slices(log, timeline):
+    for piece in sealed_slices(log, timeline, index):
         engine.feed(piece)
     hosts = timeline.agents
     result = assemble(

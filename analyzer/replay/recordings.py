@@ -52,7 +52,7 @@ def replay_recordings(
         digests=digests,
         max_groups=max_groups,
     )
-    return merged(workers.judge(judge, sizes))
+    return merged(workers.judge(lambda agents: partial(judge, agents), sizes))
 
 
 def judge_files(

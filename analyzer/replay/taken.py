@@ -6,15 +6,13 @@ doubles, without rows outside the run, and without those that came too late for 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from analyzer.canonical.digests import BatchId
 from analyzer.errors import SegmentReadError
-from analyzer.ingest.segments import read_segments
+from analyzer.ingest.segments import read_positions, read_segments
+from analyzer.replay.index import IndexDraft, LogIndex
 from analyzer.replay.judged import read_judged
 from analyzer.timeline.takings import LateBatches, SegmentTaken, sealed_moments
 from rules.errors import WireError
@@ -23,8 +21,6 @@ from rules.telemetry.wire import decode_any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from analyzer.ingest.segments import SegmentRecord, StoredRecord
     from analyzer.model import Run
@@ -93,45 +89,30 @@ def judged_log(segments: Path, run: Run) -> Log | None:
     return None if judged is None else log_of(segments.parent, judged)
 
 
-def sealed_slices(log: Log, timeline: Timeline) -> Iterator[Slice]:
+def sealed_slices(log: Log, timeline: Timeline, index: LogIndex | None = None) -> Iterator[Slice]:
     """Yield the slices of some hosts of a log; as the run decided then, batches come too late.
 
     Args:
         log: The log.
         timeline: New, over the interval of the log and with the hosts that are wanted; when all
             slices are through, it knows what was watched.
+        index: Where the batches of these hosts, and of no other, stand; None = look for them.
 
     Raises:
         SegmentReadError: A file cannot be read, or was written by another version.
     """
-    late, agents = sealed_moments(log.late), frozenset(timeline.agents)
-    ends = _complete_until(log, agents)
+    late = sealed_moments(log.late)
+    index = index or _index_of(log, timeline.agents)
+    ends = index.complete_until(log.to_us)
     moments: dict[str, int] = {}
-    places: Counter[str] = Counter()
-    for number, record in enumerate(_of_hosts(log, agents), start=1):
+    records = read_positions(log.folder, index.positions())
+    for number, record in enumerate(records, start=1):
         batch = _decoded(log, record)
         timeline.add(batch, sealed_us=late.get(batch_id(record), log.from_us))
-        moments[record.agent_id] = int(ends[record.agent_id][places[record.agent_id]])
-        places[record.agent_id] += 1
+        moments[record.agent_id] = int(ends[number - 1])
         if number % SEAL_BATCHES == 0:
             yield from timeline.seal_to(moments)
     yield from timeline.seal_to()
-
-
-def _complete_until(log: Log, agents: Collection[str]) -> dict[str, npt.NDArray[np.int64]]:
-    """Return, for each batch of each host, the moment that no later batch has rows before.
-
-    What a batch holds from before its own interval is late whenever it comes: so the start of the
-    earliest interval to come is such a moment.
-    """
-    starts: dict[str, list[int]] = defaultdict(list)
-    for record in _of_hosts(log, agents):
-        starts[record.agent_id].append(record.from_us)
-    ends = {}
-    for agent_id, own in starts.items():
-        following = np.array([*own[1:], log.to_us], np.int64)
-        ends[agent_id] = np.minimum.accumulate(following[::-1])[::-1]
-    return ends
 
 
 def taken_records(log: Log) -> Iterator[StoredRecord]:
@@ -145,9 +126,12 @@ def taken_records(log: Log) -> Iterator[StoredRecord]:
             yield stored
 
 
-def _of_hosts(log: Log, agents: Collection[str]) -> Iterator[SegmentRecord]:
-    wanted = frozenset(agents)
-    return (record for _, record in taken_records(log) if record.agent_id in wanted)
+def _index_of(log: Log, agents: Collection[str]) -> LogIndex:
+    wanted, draft = frozenset(agents), IndexDraft()
+    for position, record in taken_records(log):
+        if record.agent_id in wanted:
+            draft.add(position, record)
+    return draft.index()
 
 
 def _decoded(log: Log, record: SegmentRecord) -> Batch:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,17 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeShard:
-    """Judges some hosts of a task's fleet; it can be sent to another process."""
-
-    task: Task
-
-    def __call__(self, agents: Sequence[str]) -> bytes:
-        """Return what was measured, as JSON."""
-        fleet, wanted = self.task.fleet(), set(agents)
-        pieces = [piece for piece in fleet.pieces() if fleet.agents[piece.host] in wanted]
-        return msgspec.json.encode(judge_slices(self.task, fleet, pieces, agents))
+def judge_shard(task: Task, agents: Sequence[str]) -> bytes:
+    """Return, as JSON, what judging some hosts of a task's fleet takes."""
+    fleet, wanted = task.fleet(), set(agents)
+    pieces = [piece for piece in fleet.pieces() if fleet.agents[piece.host] in wanted]
+    return msgspec.json.encode(judge_slices(task, fleet, pieces, agents))
 
 
 def measure_workers(task: Task) -> Measured:
@@ -63,6 +57,6 @@ def measure_workers(task: Task) -> Measured:
 
 def _timed(task: Task, sizes: Counter[str], count: int) -> tuple[list[Measured], float]:
     start_s = time.perf_counter()
-    parts = run_processes(JudgeShard(task), deal(sizes, count))
+    parts = run_processes([partial(judge_shard, task, shard) for shard in deal(sizes, count)])
     took_s = time.perf_counter() - start_s
     return [msgspec.json.decode(part, type=Measured) for part in parts], took_s

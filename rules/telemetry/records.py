@@ -46,6 +46,19 @@ class ForeignFileError(RulesError):
         self.path = path
 
 
+class MissingRecordError(RulesError):
+    """A record that was there, and is there no more.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, offset: int) -> None:
+        """Name the file and the place."""
+        super().__init__(f"{path} has no sound record at {offset} any more")
+        self.path = path
+
+
 class Record(NamedTuple):
     """One record, where it starts in its file, and how many bytes it takes there."""
 
@@ -159,22 +172,49 @@ class RecordReader:
     def _records(self, file: BinaryIO, size: int) -> Iterator[Record]:
         offset = self._start
         suspects = 0
-        while len(prefix := file.read(_PREFIX_BYTES)) == _PREFIX_BYTES:
-            (crc,) = _CRC.unpack_from(prefix)
-            lengths = prefix[_CRC.size :]
-            header_bytes, payload_bytes = _LENGTHS.unpack(lengths)
-            length = _PREFIX_BYTES + header_bytes + payload_bytes
-            if header_bytes == 0 or offset + length > size:
-                return
-            header, payload = file.read(header_bytes), file.read(payload_bytes)
-            if crc == _checksum(lengths, header, payload):
+        while (read := _read(file, offset, size)) is not None:
+            record, is_sound = read
+            offset = record.end
+            if is_sound:
                 self.damaged += suspects
                 suspects = 0
-                self.end = offset + length
-                yield Record(offset, length, header, payload)
+                self.end = offset
+                yield record
             else:
                 suspects += 1
-            offset += length
+
+
+def records_at(path: Path, offsets: Iterable[int]) -> Iterator[Record]:
+    """Yield the records of a file that start at given places; what lies between is not read.
+
+    Raises:
+        MissingRecordError: There is no sound record at one of them.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for offset in offsets:
+            file.seek(offset)
+            read = _read(file, offset, size)
+            if read is None or not read[1]:
+                raise MissingRecordError(path, offset)
+            yield read[0]
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> tuple[Record, bool] | None:
+    """Return what stands at a place as a record, and whether it is sound; None behind the last."""
+    prefix = file.read(_PREFIX_BYTES)
+    if len(prefix) < _PREFIX_BYTES:
+        return None
+    (crc,) = _CRC.unpack_from(prefix)
+    lengths = prefix[_CRC.size :]
+    header_bytes, payload_bytes = _LENGTHS.unpack(lengths)
+    length = _PREFIX_BYTES + header_bytes + payload_bytes
+    if header_bytes == 0 or offset + length > size:
+        return None
+    header, payload = file.read(header_bytes), file.read(payload_bytes)
+    is_sound = crc == _checksum(lengths, header, payload)
+    return Record(offset, length, header, payload), is_sound
 
 
 class RecordFile:

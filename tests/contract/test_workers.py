@@ -81,6 +81,8 @@ def test_number_of_processes_and_hash_seed_show_in_no_byte(
     once = replay(recording, "--rules", RULES)
     assert replay(recording, "--rules", RULES, "--workers", workers, seed=seed) == once
     assert replay(folder, "--workers", workers, seed=seed) == document
+    alone = [folder / "segments", "--rules", RULES]
+    assert replay(*alone, "--workers", workers, seed=seed) == replay(*alone)
 
 
 @pytest.mark.parametrize("name", [on("dask", "distributed"), on("ray", "ray")])

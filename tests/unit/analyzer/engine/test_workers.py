@@ -1,15 +1,20 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
-from analyzer.engine.workers import On, Workers, deal, run_processes
+from analyzer.engine.workers import On, Task, Workers, deal, run_processes
 from analyzer.errors import WorkersError
 
 
-def named(agents: Sequence[str]) -> bytes:
-    return ",".join(agents).encode()
+def named(agents: Sequence[str]) -> Task:
+    return ",".join(agents).encode
+
+
+def process_id() -> bytes:
+    return b"%d" % os.getpid()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
@@ -28,11 +33,20 @@ def test_shards_are_about_the_same_size() -> None:
 @pytest.mark.allow_blocking
 def test_killed_worker_is_no_riddle() -> None:
     with pytest.raises(WorkersError, match="a worker was killed"):
-        run_processes(os._exit, [9])  # type: ignore[arg-type, list-item]
+        run_processes([partial(os._exit, 9)])
 
 
 def test_one_shard_is_judged_in_this_process() -> None:
     assert Workers(1).judge(named, {"i-1": 5, "i-2": 5}) == [b"i-1,i-2"]
+    assert Workers(4).judge(lambda _: process_id, {"i-1": 5}) == [process_id()]
+
+
+@pytest.mark.allow_blocking
+def test_shards_are_judged_in_processes_of_their_own() -> None:
+    workers = Workers(2)
+    assert workers.judge(named, {"i-1": 5, "i-2": 5}) == [b"i-1", b"i-2"]
+    assert process_id() not in workers.judge(lambda _: process_id, {"i-1": 5, "i-2": 5})
+
 
 
 @pytest.mark.parametrize(("on", "module"), [("ray", "ray"), ("dask", "distributed")])

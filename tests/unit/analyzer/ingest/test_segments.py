@@ -9,6 +9,7 @@ from analyzer.errors import SegmentReadError, SegmentWriteError
 from analyzer.ingest.segments import (
     SegmentLog,
     SegmentRecord,
+    read_positions,
     read_segments,
     summarize_segments,
 )
@@ -73,6 +74,22 @@ def test_files_are_rolled_between_groups(log: SegmentLog, folder: Path) -> None:
     sizes = [segment_path(folder, n).stat().st_size for n in segment_numbers(folder)]
     assert all(size <= ROLL_BYTES for size in sizes[:-1])
     assert _sequences(folder) == list(range(1, 41))
+
+
+def test_records_are_read_at_their_positions(log: SegmentLog, folder: Path) -> None:
+    for sequence in range(1, 31):
+        log.append_many([_record(sequence)])
+    stored = list(read_segments(folder))[::7]
+    assert len({item.position.segment for item in stored}) > 1
+    wanted = [item.position for item in stored]
+    assert list(read_positions(folder, wanted)) == [item.record for item in stored]
+    assert list(read_positions(folder, [])) == []
+    gone = wanted[1]._replace(offset=wanted[1].offset + 1)
+    with pytest.raises(SegmentReadError, match=f"no sound record at {gone.offset} any more"):
+        list(read_positions(folder, [wanted[0], gone]))
+    segment_path(folder, wanted[-1].segment).unlink()
+    with pytest.raises(SegmentReadError, match="No such file"):
+        list(read_positions(folder, wanted))
 
 
 def test_reading_goes_on_behind_a_position(log: SegmentLog, folder: Path) -> None:

@@ -8,11 +8,13 @@ from rules.telemetry.records import (
     MAX_HEADER_BYTES,
     Disk,
     ForeignFileError,
+    MissingRecordError,
     Position,
     Record,
     RecordFile,
     RecordReader,
     frame,
+    records_at,
     replace_file,
     segment_numbers,
     segment_path,
@@ -54,6 +56,20 @@ def test_reader_starts_at_any_record(tmp_path: Path) -> None:
     at_end = RecordReader(path, start=path.stat().st_size)
     assert list(at_end) == []
     assert at_end.end == path.stat().st_size
+
+
+def test_records_are_read_at_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "a.seg"
+    _write(path, ONE, TWO, ONE)
+    records = list(RecordReader(path))
+    assert list(records_at(path, [record.offset for record in records[1:]])) == records[1:]
+    damaged = bytearray(path.read_bytes())
+    damaged[records[1].end - 1] ^= 1
+    path.write_bytes(damaged)
+    assert list(records_at(path, [records[0].offset, records[2].offset])) == records[::2]
+    for offset in (records[1].offset, records[2].offset + 1, records[2].end, 10_000):
+        with pytest.raises(MissingRecordError, match=f"no sound record at {offset} any more"):
+            list(records_at(path, [offset]))
 
 
 def test_payload_may_be_empty(tmp_path: Path) -> None:
