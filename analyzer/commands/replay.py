@@ -176,6 +176,7 @@ def replay(
 
 def _run(terminal: Terminal, request: _Request) -> int:
     _refuse_impossible(request)
+    request.workers.start()
     expected = _expected(request.expect)
     replayed = _replayed(terminal, request)
     made = None if expected is None else checks(expected, replayed.result, replayed.rules)

@@ -2,25 +2,40 @@
 
 In: a plain function that judges some hosts, and how much there is of each. Out: what it returned
 for each shard. No state crosses hosts, so how they are spread must show in no byte once merged.
+
+On Linux, processes are forked from one that has imported what judges and has loaded its compiled
+loops: that takes longer than judging a small run, and is done once, while the caller prepares.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from multiprocessing import get_context
-from typing import Final, Literal
+from multiprocessing import forkserver, get_context
+from typing import TYPE_CHECKING, Final, Literal
 
 from analyzer.errors import WorkersError
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
 
 Task = Callable[[], bytes]
 """Judges some hosts → their result document; it can be sent to another process or machine."""
 On = Literal["processes", "ray", "dask"]
 LOOPBACK: Final = "127.0.0.1"  # where a cluster listens that exists for one replay
+PRELOADED: Final = (  # by name: nothing here needs them
+    "analyzer.cli",
+    "analyzer.replay.log",
+    "analyzer.replay.recordings",
+    "analyzer.engine.kernels",
+    "analyzer.engine.window_kernels",
+)
+_CAN_FORK: Final = sys.platform == "linux"
 _MISSING: Final = "{} is not installed here: pip install 'proctor[distributed]', or leave --on out"
 
 
@@ -41,6 +56,12 @@ class Workers:
     def is_serial(self) -> bool:
         """Tell whether this process alone judges."""
         return self.count == 1 and self.on == "processes"
+
+    def start(self) -> None:
+        """Begin what ``judge`` will need, if anything; the caller prepares its tasks meanwhile."""
+        if self.count > 1 and self.on == "processes" and _CAN_FORK:
+            _context()
+            forkserver.ensure_running()
 
     def judge(
         self, task_of: Callable[[Sequence[str]], Task], sizes: Mapping[str, int]
@@ -80,7 +101,7 @@ def run_processes(tasks: Sequence[Task]) -> list[bytes]:
     Raises:
         WorkersError: A process was killed.
     """
-    with ProcessPoolExecutor(len(tasks), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(tasks), mp_context=_context()) as pool:
         try:
             return list(pool.map(done, tasks))
         except BrokenProcessPool as error:
@@ -134,3 +155,12 @@ def run_dask(tasks: Sequence[Task]) -> list[bytes]:
 def done(task: Task) -> bytes:
     """Return what comes of a task: what a process or a cluster is sent."""
     return task()
+
+
+def _context() -> BaseContext:
+    """Return how processes are started."""
+    if not _CAN_FORK:
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))  # does nothing once it runs
+    return context

@@ -2,15 +2,20 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 
-from analyzer.engine.workers import On, Task, Workers, deal, run_processes
+from analyzer.engine.workers import PRELOADED, On, Task, Workers, deal, run_processes
 from analyzer.errors import WorkersError
 
 
 def named(agents: Sequence[str]) -> Task:
     return ",".join(agents).encode
+
+
+def loaded() -> bytes:
+    return ",".join(name for name in PRELOADED if name in sys.modules).encode()
 
 
 def process_id() -> bytes:
@@ -44,9 +49,17 @@ def test_one_shard_is_judged_in_this_process() -> None:
 @pytest.mark.allow_blocking
 def test_shards_are_judged_in_processes_of_their_own() -> None:
     workers = Workers(2)
+    workers.start()
     assert workers.judge(named, {"i-1": 5, "i-2": 5}) == [b"i-1", b"i-2"]
     assert process_id() not in workers.judge(lambda _: process_id, {"i-1": 5, "i-2": 5})
 
+
+@pytest.mark.allow_blocking
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process loads what it needs")
+@pytest.mark.timeout(120)
+def test_processes_have_the_engine_before_they_judge() -> None:
+    expected = [name for name in PRELOADED if find_spec("numba") or "kernels" not in name]
+    assert run_processes([loaded]) == [",".join(expected).encode()]
 
 
 @pytest.mark.parametrize(("on", "module"), [("ray", "ray"), ("dask", "distributed")])
