@@ -8,7 +8,9 @@ loop, and a slow consumer does not make the kernel's queues overflow.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -61,8 +63,11 @@ class Collector(Protocol):
         """Stop all sensors; what they saw until now can still be drained."""
         ...
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks."""
+    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks.
+
+        Or once something that waits to be drained is ``oldest_s`` old.
+        """
         ...
 
     def wake(self) -> None:
@@ -134,6 +139,9 @@ class HostCollector:
         self._rss_bytes: int | None = None
         self._memory_due_s = 0.0
         self._has_much = asyncio.Event()
+        self._has_news = asyncio.Event()
+        # Whether the event loop was told since the last drain: each time wakes its thread.
+        self._is_announced = self._is_much_announced = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self, kinds: frozenset[str]) -> None:
@@ -150,16 +158,19 @@ class HostCollector:
         """Stop all sensors; ``drain`` then returns what they saw until now."""
         await asyncio.to_thread(self._stop)
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._has_much.wait()
-        except TimeoutError:
-            pass
+    async def wait(self, timeout_s: float, *, oldest_s: float = math.inf) -> None:
+        """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks.
+
+        Or once something that waits to be drained is ``oldest_s`` old.
+        """
+        end_s = self._clock.monotonic_s() + timeout_s
+        await _wait(self._has_news, timeout_s)
+        left_s = end_s - self._clock.monotonic_s()
+        await _wait(self._has_much, min(left_s, oldest_s - self._age_s()))
 
     def wake(self) -> None:
         """Let this wait, or the next one, return at once."""
+        self._has_news.set()
         self._has_much.set()
 
     async def catch_up(self) -> None:
@@ -181,6 +192,8 @@ class HostCollector:
             now_us = self._clock.now_us()
             begin_us, self._floor_us = self._floor_us, max(self._floor_us, now_us)
             ready_us, self._ready_us = self._ready_us, 0
+            self._is_announced = self._is_much_announced = False
+        self._has_news.clear()
         self._has_much.clear()
         end_us = max(begin_us, now_us - 1)
         events.sort(key=_TIME)
@@ -313,6 +326,8 @@ class HostCollector:
                     read |= member.kinds if observations else frozenset()
             for member, observations in reversed(observed):
                 self._take(member, observations)
+                while member.has_more:
+                    self._take(member, member.step(is_forced=True))
         now_s = self._clock.monotonic_s()
         if now_s >= self._memory_due_s:
             self._memory_due_s = now_s + MEMORY_INTERVAL_S
@@ -348,8 +363,26 @@ class HostCollector:
         self._backlog += wanted[:room]
         for event in wanted[room:]:
             self._dropped[event.kind, "backlog_full"] += 1
-        if len(self._backlog) >= WAKE_AT and self._loop is not None:
+        if self._loop is None or not self._backlog:
+            return
+        if not self._is_announced:
+            self._is_announced = True
+            self._loop.call_soon_threadsafe(self._has_news.set)
+        if len(self._backlog) >= WAKE_AT and not self._is_much_announced:
+            self._is_much_announced = True
             self._loop.call_soon_threadsafe(self._has_much.set)
+
+    def _age_s(self) -> float:
+        """Return how old the event is that has waited for the longest time."""
+        with self._lock:
+            first_us = self._backlog[0].ts_us if self._backlog else self._clock.now_us()
+        return (self._clock.now_us() - first_us) / 1e6
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, timeout_s)):
+            await event.wait()
 
 
 def _moved(ts_us: int, begin_us: int, end_us: int, ready_us: int) -> int:

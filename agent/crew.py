@@ -158,6 +158,11 @@ class Member:
             return self._restraint.delayed(self.rung.sensor.name, wake, self._read_s)
         return Wake(self._retry_s) if self.rung.is_working else None
 
+    @property
+    def has_more(self) -> bool:
+        """Tell whether the latest step has left something that the next one has at once."""
+        return self._is_running and self._sensor.wake().has_more
+
     def step(self, *, is_forced: bool = False) -> Sequence[Observation]:
         """Return what the sensor has observed; nothing where it has failed.
 

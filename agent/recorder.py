@@ -65,7 +65,7 @@ class Recorder:
             spool: Where they go.
             clock: The agent's clock.
             drain_interval_s: Shortest time between two drains.
-            longest_wait_s: Longest time between them, while there is nothing to tell.
+            longest_wait_s: How old what waits to be drained may get.
             on_stored: Told when a batch is in the spool.
             on_change: Told when collecting begins, changes or ends.
         """
@@ -84,6 +84,7 @@ class Recorder:
         self._is_stopping = False
         self._news = asyncio.Event()
         self._asking = asyncio.Lock()
+        self._storing: asyncio.Task[None] | None = None
 
     def hear(self) -> None:
         """Say that control wants something else."""
@@ -193,15 +194,14 @@ class Recorder:
     async def _pause(self) -> None:
         """Wait until there is much to drain, something is due, or somebody wants something else.
 
-        What waits to be drained is as old as the wait is long, at most: so if that is no longer
-        than a batch may become, it is still cut in time.
+        What waits to be drained gets no older than an event may in a batch, so it is cut in time.
         """
         reached_us = self._batcher.to_us
         change_us = next_change_us(self._control.runs, reached_us) or self._batcher.due_us
         due_s = (min(change_us, self._batcher.due_us) - self._clock.now_us()) / 1e6
         if due_s <= 0:
             return
-        await self._collector.wait(min(due_s, self._longest_wait_s))
+        await self._collector.wait(due_s, oldest_s=self._longest_wait_s)
         since_s = self._clock.monotonic_s() - self._drained_s
         await asyncio.sleep(max(0, min(self._drain_interval_s - since_s, due_s)))
 
@@ -212,13 +212,26 @@ class Recorder:
         coverage = await asyncio.to_thread(self._collector.coverage, from_us, to_us)
         await self._store(self._batcher.cut(coverage))
 
+    async def _store(self, batches: Iterable[Batch]) -> None:
+        """Store batches behind those before, and go on as soon as only these are left.
+
+        A disk takes its time, in which events must not pile up.
+        """
+        before = self._storing
+        self._storing = asyncio.create_task(self._write(batches, before), name="agent.store")
+        if before is not None:
+            await asyncio.wait([before])
+
     async def _end(self) -> None:
         try:
             if self.wanted:
                 await self._finish()
         finally:
             self.wanted = Wanted()
-            await self._collector.stop()
+            try:
+                await self._stored()
+            finally:
+                await self._collector.stop()
             _LOG.info("collecting.end")
             self._on_change()
 
@@ -226,11 +239,20 @@ class Recorder:
         if wanted_at(self._control.runs, self._batcher.to_us):
             await self._take()
         await self._cut()
+        await self._stored()
         losses = await asyncio.to_thread(self._spool.take_losses)
         if losses.drops:  # no later batch of this span would tell them
             await self._store(self._batcher.cut((), is_forced=True))
 
-    async def _store(self, batches: Iterable[Batch]) -> None:
+    async def _stored(self) -> None:
+        """Return when everything is stored."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            await storing
+
+    async def _write(self, batches: Iterable[Batch], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
         for batch in batches:
             try:
                 await asyncio.to_thread(store, batch, self._spool)

@@ -53,7 +53,8 @@ class ScriptedCollector:
         self.stops += 1
         self._drained_us = None
 
-    async def wait(self, timeout_s: float) -> None:
+    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+        timeout_s = max(0.0, min(timeout_s, oldest_s - self._age_s()))
         if self._on_wait is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -62,6 +63,12 @@ class ScriptedCollector:
         else:
             self._on_wait(timeout_s)
             await asyncio.sleep(0)
+
+    def _age_s(self) -> float:
+        """Return how old the next event is; of one that is still to come, less than nothing."""
+        waiting = (event.ts_us for event in self.events if event.ts_us >= (self._drained_us or 0))
+        now_us = self._clock.now_us()
+        return (now_us - next(waiting, now_us)) / 1e6
 
     def wake(self) -> None:
         self._woken.set()

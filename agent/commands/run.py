@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from agent.runtime import Parts
 
 THREADS: Final = 4  # for the spool, the connection and the sensors' start; each costs memory
-_M_ARENA_MAX: Final = -8
+# Settings of the C library's heap. Source: mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+LARGE_BYTES: Final = 256 << 10  # blocks of memory that go back to the system once they are free
+TURN_S: Final = 0.05  # for which a thread keeps the interpreter while others wait for it
 # Objects that outlive others before cycles are looked for, and how often older ones are looked at.
 GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
 SPOOL_FOLDER: Final = "spool"  # in the state folder
@@ -57,19 +60,22 @@ def main(arguments: Sequence[str]) -> int:
         return DONE
     set_up_logging(loaded.settings.log_level)
     _share_one_heap()
-    with open_parts(loaded.settings) as parts, collecting_garbage_seldom():
+    with open_parts(loaded.settings) as parts, collecting_garbage_seldom(), taking_long_turns():
         # asyncio's own event loop, on purpose: see agent/runtime.py.
         return asyncio.run(_run(parts))
 
 
 def _share_one_heap() -> None:
-    """Let all threads use one heap of the C library, where it is glibc.
+    """Let all threads use one heap of the C library, where it is glibc, and keep it small.
 
     It would give each thread one of its own, of which each would keep a few hundred KB; threads of
-    Python take turns anyway. Source: mallopt(3).
+    Python take turns anyway. And once a large block was freed, it would keep all that are smaller.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
 @contextlib.contextmanager
@@ -88,6 +94,21 @@ def collecting_garbage_seldom() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextlib.contextmanager
+def taking_long_turns() -> Iterator[None]:
+    """Let threads change places more seldom than each 5 ms.
+
+    Where CPUs are short, whoever gets the interpreter must first get a CPU, and nothing goes on
+    until then: sensors and sending would hold each other up more than they work.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def _run(parts: Parts) -> int:

@@ -30,7 +30,7 @@ _MEMINFO: Final = struct.Struct("=9I")
 _MEMINFO_DROPS: Final = 8
 
 QUEUE_BYTES: Final = 8 << 20  # asked for; without CAP_NET_ADMIN the kernel caps it at rmem_max
-DRAIN_LIMIT: Final = 2_000  # events of one drain: about 10 ms of work
+DRAIN_LIMIT: Final = 8_192  # events of one drain: more than the queue holds
 
 _INET_DIAG_INFO: Final = 2
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type

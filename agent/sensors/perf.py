@@ -64,6 +64,7 @@ class PerfSensor:
         self._wanted: tuple[str, ...] = ()
         self._told_until_us: int | None = None
         self._due_s = 0.0
+        self._has_more = False
         self._seen = 0
 
     def probe(self) -> Capability:
@@ -99,10 +100,13 @@ class PerfSensor:
 
     def wake(self) -> Wake:
         """Wait for a ring that has much in it, or for the next look."""
-        return Wake(self._due_s, None if self._stream is None else self._stream.fileno())
+        fileno = None if self._stream is None else self._stream.fileno()
+        return Wake(self._due_s, fileno, self._has_more)
 
     def drain(self) -> list[Observation]:
-        """Return what the kernel has told since the last call.
+        """Return what the kernel has told since the last call, of a burst only the beginning.
+
+        So a burst takes the memory of its bytes, and not of all that is made of them.
 
         Raises:
             AgentError: CPUs were switched on, and the kernel refuses to tell what happens there.
@@ -110,19 +114,13 @@ class PerfSensor:
         if self._stream is None or self._processes is None:
             return []
         self._due_s = at_tick(self._clock.monotonic_s() + DRAIN_S)
-        told: list[Observation] = []
-        has_more = True
-        while has_more:
-            drained = self._stream.read()
-            has_more = drained.has_more
-            changes = self._read(drained, self._processes)
-            if drained.until_us == self._told_until_us and not changes:
-                continue  # without a change, only that time has passed is news
-            is_first, self._told_until_us = self._told_until_us is None, drained.until_us
-            told.append(
-                KernelChanges(drained.until_us, self.name, changes, is_first, goes_on=bool(told))
-            )
-        return told
+        drained = self._stream.read()
+        goes_on, self._has_more = self._has_more, drained.has_more
+        changes = self._read(drained, self._processes)
+        if drained.until_us == self._told_until_us and not changes:
+            return []  # without a change, only that time has passed is news
+        is_first, self._told_until_us = self._told_until_us is None, drained.until_us
+        return [KernelChanges(drained.until_us, self.name, changes, is_first, goes_on)]
 
     def _read(
         self, drained: Drained, processes: KernelProcesses

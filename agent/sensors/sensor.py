@@ -73,6 +73,8 @@ class Wake:
     due_s: float
     """Monotonic seconds."""
     fileno: int | None = None
+    has_more: bool = False
+    """Whether the latest ``drain`` has left something that the next one has at once."""
 
 
 @dataclass(frozen=True, slots=True)

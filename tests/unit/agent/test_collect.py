@@ -2,6 +2,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from agent import collect
 from agent.collect import Collector, HostCollector
 from agent.config import Settings
 from agent.sensors.observations import Observation, TlsAnswered
-from agent.sensors.sensor import Capability, Ladder, Sensor, Tools
+from agent.sensors.sensor import Capability, Ladder, Sensor, Tools, Wake
 from rules.telemetry import Coverage, ManualClock, SystemClock
 from tests.scripted_sensors import ScriptedSensor
 from tests.socket_facts import (
@@ -174,6 +175,74 @@ async def test_better_sensors_read_last_and_are_heard_first(scene: Scene) -> Non
 
     assert read[:2] == ["sock_diag", "perf"]
     assert columns(collector.drain(), "state", "source") == [("opened", "perf")]
+    await collector.stop()
+
+
+async def test_sensor_that_has_more_is_read_to_the_end_before_lesser_ones_are_heard(
+    scene: Scene,
+) -> None:
+    side, other = Told(WEB, PEER), Told(WEB, ("198.51.100.8", 50_000))
+    parts = [
+        told(9, side.accepted(8), is_first=True),
+        told(9, other.accepted(8))._replace(goes_on=True),
+    ]
+
+    class Burst(ScriptedSensor):
+        def drain(self) -> list[Observation]:
+            return [parts.pop(0)] if parts else []
+
+        def wake(self) -> Wake:
+            return replace(super().wake(), has_more=bool(parts))
+
+    def make_polls(tools: Tools) -> Sensor:
+        polls = ScriptedSensor(tools, "sock_diag", ("connection",))
+        rows = (row(WEB, PEER, cookie=5), row(WEB, ("198.51.100.8", 50_000), cookie=6))
+        polls.observations = [connections(9), connections(9, *rows)]
+        return polls
+
+    ladders: list[Ladder] = [
+        (lambda tools: Burst(tools, "perf", ("connection",)),),
+        (make_polls,),
+    ]
+    collector = HostCollector(scene.clock, Settings(), ladders=ladders)
+    await collector.start(SOCKETS)
+    scene.clock.advance(1)
+
+    assert columns(collector.drain(), "source") == [("perf",), ("perf",)]
+    await collector.stop()
+
+
+async def test_wait_returns_when_something_gets_old(scene: Scene) -> None:
+    collector = scene.collector()
+    await collector.start(SOCKETS)
+    collector.drain()
+    scene.observe(connections(11, row(WEB, PEER, cookie=5)))
+    scene.clock.advance(3)  # it is two seconds old, as soon as it is seen
+    async with asyncio.timeout(5):
+        await collector.wait(60, oldest_s=1.5)
+
+    assert columns(collector.drain(), "state") == [("opened",)]
+    await collector.stop()
+
+
+async def test_event_loop_is_woken_once_for_what_waits(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "WAKE_AT", 1)
+    collector = scene.collector()
+    await collector.start(SOCKETS)
+    collector.drain()
+    woken: list[object] = []
+    monkeypatch.setattr(collector._loop, "call_soon_threadsafe", woken.append)
+    for cookie in (5, 6, 7):
+        rows = (row(WEB, PEER, cookie=each) for each in range(5, cookie + 1))
+        scene.observe(connections(11, *rows))
+        await drained(scene, collector)
+    assert len(woken) == 2  # something is there, and there is much of it
+    monkeypatch.undo()
+
+    scene.clock.advance(3)
+    assert len(collector.drain()) == 3
     await collector.stop()
 
 

@@ -1,6 +1,7 @@
 """From wishes to batches: when collecting begins and ends, and that nothing is lost on the way."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -12,8 +13,9 @@ import pytest
 from agent.batching import Batcher, Limits
 from agent.control import Control
 from agent.errors import SpoolError
+from agent.losses import Losses
 from agent.recorder import Recorder, store
-from agent.spool import Spool
+from agent.spool import Entry, Spool
 from rules.errors import WireError
 from rules.telemetry import Batch, Event, ManualClock
 from rules.telemetry.wire import decode, encode
@@ -248,6 +250,30 @@ async def test_cancellation_flushes_too(bench: Bench) -> None:
         task.cancel()
     assert _spans(await bench.batches())[-1][1] >= 1
     assert bench.collector.stops == 1
+
+
+async def test_events_are_taken_while_the_disk_is_slow(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_free = threading.Event()
+    append = bench.spool.append
+
+    def append_late(entry: Entry, *, settles: Losses | None = None) -> None:
+        assert is_free.wait(15)
+        append(entry, settles=settles)
+
+    monkeypatch.setattr(bench.spool, "append", append_late)
+    bench.want(("r-1", 0, 60, KINDS))
+    async with bench.running():
+        await bench.until(3.5)  # the first batch was cut, and waits for the disk
+        assert not bench.stored
+        is_free.set()
+        await bench.until(10)
+
+    spans = _spans(await bench.batches())
+    assert spans[0][0] == 0
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    assert spans[-1][1] >= 10
 
 
 async def test_sensor_that_fails_is_started_again(

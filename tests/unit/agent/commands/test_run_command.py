@@ -1,6 +1,7 @@
 """What ``proctor-agent run`` opens before it runs."""
 
 import gc
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from agent.cli import DONE, USAGE, main
 from agent.commands.run import (
     GARBAGE_THRESHOLDS,
+    TURN_S,
     collecting_garbage_seldom,
     make_identity,
     open_parts,
+    taking_long_turns,
 )
 from agent.config import Settings
 from agent.errors import ConfigError, SpoolError
@@ -60,3 +63,10 @@ def test_garbage_is_looked_for_seldom_while_an_agent_runs() -> None:
         assert gc.get_threshold() == GARBAGE_THRESHOLDS
         assert gc.get_freeze_count()
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_threads_change_places_seldom_while_an_agent_runs() -> None:
+    before = sys.getswitchinterval()
+    with taking_long_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+    assert sys.getswitchinterval() == before

@@ -5,7 +5,7 @@ import pytest
 
 from agent.errors import NetlinkError
 from agent.sensors import ended_sockets
-from agent.sensors.destroy_events import DRAIN_LIMIT
+from agent.sensors.destroy_events import DRAIN_LIMIT, QUEUE_BYTES
 from agent.sensors.ended_sockets import RETRY_S, EndedSockets, pause_for
 from rules.telemetry import ManualClock
 from tests.socket_facts import PEER, WEB, end
@@ -121,3 +121,8 @@ def test_refused_subscription_is_tried_again_later(clock: ManualClock) -> None:
 )
 def test_pause_follows_the_queue(queue_bytes: int, pause_s: float) -> None:
     assert pause_for(queue_bytes) == pytest.approx(pause_s, rel=0.01)
+
+
+def test_one_read_empties_a_full_queue() -> None:
+    """Else a host that is short of CPU would read more slowly than ends come, for good."""
+    assert DRAIN_LIMIT * ended_sockets._EVENT_BYTES > QUEUE_BYTES

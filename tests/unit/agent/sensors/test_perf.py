@@ -13,6 +13,7 @@ from agent.sensors.perf import (
     REMEDY_TRACEFS,
     PerfSensor,
 )
+from agent.sensors.perf_stream import SLICE_BYTES
 from agent.sensors.perf_tracepoints import TracefsError, Tracepoints
 from agent.sensors.processes import ProcessFacts
 from agent.sensors.sensor import Capability, Tools, Wake, Watch
@@ -111,6 +112,23 @@ def test_life_of_a_connection_is_told(scene: Scene) -> None:
     assert not scene.drain().is_first
     assert scene.rings[-1].total_bytes == 1 << 20
     assert scene.sensor.stats().seen == 4
+
+
+def test_burst_is_told_in_parts_that_go_on_from_each_other(scene: Scene) -> None:
+    scene.start("connection")
+    one = b"".join(life(time_ns=2_000_000, pid=80, local=WEB, remote=PEER))
+    lives = 2 * SLICE_BYTES // len(one) + 1
+    first = scene.drain(one * lives)
+    assert scene.sensor.wake().has_more
+    told = [first]
+    while scene.sensor.wake().has_more:
+        told += [each for each in scene.sensor.drain() if isinstance(each, KernelChanges)]
+
+    assert sum(len(each.changes) for each in told) == 4 * lives
+    assert max(len(each.changes) for each in told) <= SLICE_BYTES * 4 // len(one) + 4
+    assert [each.goes_on for each in told] == [False, *([True] * (len(told) - 1))]
+    scene.clock.advance(1)
+    assert not scene.drain().goes_on
 
 
 def test_programs_that_run_are_looked_at_for_their_ends_alone(scene: Scene) -> None:
