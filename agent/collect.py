@@ -328,6 +328,8 @@ class HostCollector:
                 self._take(member, observations)
                 while member.has_more:
                     self._take(member, member.step(is_forced=True))
+            if any(observations for _, observations in observed):
+                self._note_losses()
         now_s = self._clock.monotonic_s()
         if now_s >= self._memory_due_s:
             self._memory_due_s = now_s + MEMORY_INTERVAL_S
@@ -343,7 +345,14 @@ class HostCollector:
                 for member in self._crew:
                     member.restrain()
 
-    def _take(self, member: Member, observations: Iterable[Observation]) -> None:
+    def _note_losses(self) -> None:
+        """Let every sensor of a kind tell what had no room, whoever has seen it."""
+        with self._lock:
+            for member in self._crew:
+                member.account.lose(self._correlator.lost)
+                member.account.lose(self._dropped)
+
+    def _take(self, member: Member, observations: Sequence[Observation]) -> None:
         try:
             for observation in observations:
                 events = self._correlator.add(observation)
@@ -352,9 +361,6 @@ class HostCollector:
         except Exception as error:  # noqa: BLE001 (facts of one sensor must not stop the others)
             member.fail(error)
             return
-        with self._lock:
-            member.account.lose(self._correlator.lost)
-            member.account.lose(self._dropped)
         self._tools.listeners = self._correlator.listeners
 
     def _put(self, events: Iterable[Event]) -> None:
@@ -373,10 +379,11 @@ class HostCollector:
             self._loop.call_soon_threadsafe(self._has_much.set)
 
     def _age_s(self) -> float:
-        """Return how old the event is that has waited for the longest time."""
+        """Return how old the event is that has waited for the longest time, as it will be dated."""
+        now_us = self._clock.now_us()
         with self._lock:
-            first_us = self._backlog[0].ts_us if self._backlog else self._clock.now_us()
-        return (self._clock.now_us() - first_us) / 1e6
+            first_us = self._backlog[0].ts_us if self._backlog else now_us
+            return (now_us - max(first_us, self._floor_us)) / 1e6
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

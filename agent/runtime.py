@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from agent.collect import Collector
 
-STATUS_S: Final = 10.0  # between two writes of the status file while nothing changes
+STATUS_S: Final = 30.0  # between two writes of the status file while nothing changes
 GOODBYE_S: Final = 5.0  # longest wait for the broker to take the last heartbeat
 
 _LOG = logging.getLogger(__name__)
@@ -123,7 +123,8 @@ class Agent:
             await self._part_with(publishing)
             reporting.cancel()
         await self._write_status()
-        _LOG.info("agent.stop", extra={"batches": (await self._spool_status()).batches})
+        waiting = await asyncio.to_thread(self._parts.spool.stats)
+        _LOG.info("agent.stop", extra={"batches": waiting.batches})
 
     async def _part_with(self, publishing: asyncio.Task[None]) -> None:
         with contextlib.suppress(TimeoutError):
@@ -147,8 +148,9 @@ class Agent:
     async def _say(self, state: str) -> Heartbeat:
         identity = self._parts.identity
         sensors = await self._recorder.reports()
-        spool = await self._spool_status()
-        host = await asyncio.to_thread(self._parts.describe)
+        spool, host = await asyncio.to_thread(
+            lambda: (self._parts.spool.stats(), self._parts.describe())
+        )
         return Heartbeat(
             agent_id=identity.agent_id,
             boot_id=identity.boot_id,
@@ -165,11 +167,8 @@ class Agent:
             sensors=tuple(
                 msgspec.convert(each, SensorStatus, from_attributes=True) for each in sensors
             ),
-            spool=spool,
+            spool=SpoolStatus(**asdict(spool)),
         )
-
-    async def _spool_status(self) -> SpoolStatus:
-        return SpoolStatus(**asdict(await asyncio.to_thread(self._parts.spool.stats)))
 
     async def _report(self) -> None:
         while True:

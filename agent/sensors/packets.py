@@ -16,7 +16,7 @@ from agent.errors import NetlinkError
 from agent.sensors.local_networks import networks_of, read_addresses
 from agent.sensors.netlink import REMEDY_NETLINK
 from agent.sensors.observations import Observation, TrafficSeen
-from agent.sensors.pace import at_tick
+from agent.sensors.pace import TICK_S, at_tick
 from agent.sensors.packet_capture import Capture, KernelCapture
 from agent.sensors.packet_socket import RETIRE_MS
 from agent.sensors.sensor import Capability, Loss, State, Stats, Tools, Wake, Watch
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.sensors.local_networks import Network
 
 LOOK_S: Final = 1.0  # between looks when no packet comes: hellos wait for answers
+CALM_PACKETS: Final = 500  # of one look; the capture holds some 14,000
 ADDRESSES_S: Final = 10.0  # between looks at the host's addresses
 MAX_FLOWS: Final = 8_192  # of which something is still to be read, 1 KB each and up to 16 KB more
 LAG_US: Final = RETIRE_MS * 1_000 + 100_000  # packets of the last moments may still be on the way
@@ -57,6 +58,7 @@ class PacketSensor:
         self._local: tuple[Network, ...] = ()
         self._wanted: tuple[str, ...] = ()
         self._addresses_due_s = self._tick_due_s = 0.0
+        self._is_calm = False
         self._dropped = 0
 
     def probe(self) -> Capability:
@@ -84,8 +86,13 @@ class PacketSensor:
         self._capture = self._open_capture()
 
     def wake(self) -> Wake:
-        """Wait for packets, or for the next look at what waits for an answer."""
-        return Wake(self._tick_due_s, None if self._capture is None else self._capture.fileno())
+        """Wait for packets, or for the next look at what waits for an answer.
+
+        Packets that keep coming in small numbers are looked at when it is time for others, too.
+        """
+        if self._capture is None or self._is_calm:
+            return Wake(self._tick_due_s)
+        return Wake(self._tick_due_s, self._capture.fileno())
 
     def drain(self) -> list[Observation]:
         """Decode the packets that wait."""
@@ -98,9 +105,11 @@ class PacketSensor:
         before, ts_us = self._seen, 0
         for ts_us, packet in self._capture.read():
             self._traffic.add(packet, Link.RAW, ts_us)
-        if self._seen == before and now_s < self._tick_due_s:
+        packets = self._seen - before
+        if not packets and now_s < self._tick_due_s:
             return []
-        self._tick_due_s = at_tick(now_s + LOOK_S)
+        self._is_calm = 0 < packets <= CALM_PACKETS
+        self._tick_due_s = at_tick(now_s + (TICK_S if self._is_calm else LOOK_S))
         self._dropped = self._capture.count_drops()
         self._traffic.pass_time(now_us - LAG_US)
         until_us = min(max(now_us - LAG_US, ts_us - SKEW_US), now_us)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.sensors.observations import Listener, Observation, TlsAnswered
+from agent.sensors.pace import at_tick
 from agent.sensors.sensor import Capability, Stats, Tools, Wake, Watch
 from agent.sensors.tls_probe import ProbeResult, probe_listener
 
@@ -127,7 +128,7 @@ class ProbeSensor:
             RuntimeError: The thread has failed.
         """
         now_s = self._clock.monotonic_s()
-        self._due_s = now_s + CHECK_S
+        self._due_s = at_tick(now_s + CHECK_S)
         due = self._schedule.take_due(self._tools.listeners, now_s)
         if due and self._asker is None:
             self._asker = _Asker(self._ask_one)

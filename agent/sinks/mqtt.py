@@ -13,12 +13,15 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aiomqtt
+from paho.mqtt.enums import MQTTErrorCode
 
 from agent.config import Settings
 from agent.errors import ConfigError, SinkError
 from agent.sinks import Message
 
 QOS = 1
+KEEPALIVE_LOOKS = 10  # at the keepalive's clock while it passes once
+LONGEST_LOOK_S = 5.0
 T = TypeVar("T")
 
 
@@ -57,7 +60,7 @@ class MqttSink:
 
     def _client(self, will: Message) -> aiomqtt.Client:
         host, port = self._settings.broker_address
-        client = aiomqtt.Client(
+        client = _CalmClient(
             host,
             port,
             identifier=self._identifier,
@@ -72,6 +75,15 @@ class MqttSink:
         # A connection is made in a thread, which nothing but this can end.
         client._client.connect_timeout = self._settings.connect_timeout_s  # noqa: SLF001
         return client
+
+
+class _CalmClient(aiomqtt.Client):
+    """A client that wakes up for its keepalive alone, and not each second."""
+
+    async def _misc_loop(self) -> None:
+        pause_s = min(max(1.0, self._keepalive / KEEPALIVE_LOOKS), LONGEST_LOOK_S)
+        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:  # noqa: ASYNC110
+            await asyncio.sleep(pause_s)
 
 
 class MqttSession:

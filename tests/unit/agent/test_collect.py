@@ -181,7 +181,7 @@ async def test_better_sensors_read_last_and_are_heard_first(scene: Scene) -> Non
 async def test_sensor_that_has_more_is_read_to_the_end_before_lesser_ones_are_heard(
     scene: Scene,
 ) -> None:
-    side, other = Told(WEB, PEER), Told(WEB, ("198.51.100.8", 50_000))
+    side, other = Told(WEB, PEER), Told(WEB, ("198.51.100.8", 50_000), socket=0xB000)
     parts = [
         told(9, side.accepted(8), is_first=True),
         told(9, other.accepted(8))._replace(goes_on=True),
@@ -222,6 +222,20 @@ async def test_wait_returns_when_something_gets_old(scene: Scene) -> None:
         await collector.wait(60, oldest_s=1.5)
 
     assert columns(collector.drain(), "state") == [("opened",)]
+    await collector.stop()
+
+
+async def test_what_came_late_is_as_old_as_it_will_be_dated(scene: Scene) -> None:
+    collector = scene.collector()
+    await collector.start(SOCKETS)
+    scene.clock.advance(5)
+    collector.drain()
+    scene.observe(connections(11, row(WEB, PEER, cookie=5)))
+    await drained(scene, collector)
+    scene.clock.advance(1)
+
+    assert collector._age_s() == 1
+    assert columns(collector.drain(), "ts_us") == [(15 * S,)]
     await collector.stop()
 
 

@@ -8,7 +8,8 @@ from agent.errors import NetlinkError
 from agent.sensors.local_networks import networks_of, read_addresses
 from agent.sensors.netlink import REMEDY_NETLINK
 from agent.sensors.observations import TrafficSeen
-from agent.sensors.packets import LAG_US, REMEDY_PACKETS, PacketSensor
+from agent.sensors.pace import TICK_S
+from agent.sensors.packets import CALM_PACKETS, LAG_US, REMEDY_PACKETS, PacketSensor
 from agent.sensors.sensor import Tools, Wake, Watch
 from rules.telemetry import ManualClock
 from tests.client_hellos import CHROME, client_record
@@ -90,6 +91,24 @@ def test_nothing_is_told_until_packets_come_or_a_second_has_passed(
     assert drain(sensor).facts == []
     capture.put(TALK.packets[:1])
     assert drain(sensor).facts == []
+
+
+def test_few_packets_wait_for_a_tick_and_many_do_not(
+    sensor: PacketSensor, capture: ScriptedCapture, clock: ManualClock
+) -> None:
+    one = TALK.packets[:1]
+    capture.put(one)
+    drain(sensor)
+    assert sensor.wake() == Wake(clock.monotonic_s() + TICK_S)
+    clock.advance(TICK_S)
+    capture.put(one * (CALM_PACKETS + 1))
+    drain(sensor)
+    assert sensor.wake().fileno == capture.fileno()
+    capture.put(one)
+    drain(sensor)
+    clock.advance(TICK_S)
+    drain(sensor)  # none any more: what comes next may be a burst
+    assert sensor.wake().fileno == capture.fileno()
 
 
 def test_hello_without_an_answer_is_told_after_a_while(
