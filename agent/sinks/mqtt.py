@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aiomqtt
-from paho.mqtt.enums import MQTTErrorCode
 
 from agent.config import Settings
 from agent.errors import ConfigError, SinkError
 from agent.sinks import Message
 
 QOS = 1
+_SUCCESS = 0  # what paho returns while all is well
 KEEPALIVE_LOOKS = 10  # at the keepalive's clock while it passes once
 LONGEST_LOOK_S = 5.0
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class _CalmClient(aiomqtt.Client):
 
     async def _misc_loop(self) -> None:
         pause_s = min(max(1.0, self._keepalive / KEEPALIVE_LOOKS), LONGEST_LOOK_S)
-        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:  # noqa: ASYNC110
+        while self._client.loop_misc() == _SUCCESS:  # noqa: ASYNC110
             await asyncio.sleep(pause_s)
 
 
