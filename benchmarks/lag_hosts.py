@@ -65,11 +65,12 @@ class Host(ScriptedCollector):
         self._events_per_s = events_per_s
         self._numbers = count()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return as the real collector does: in time, or when many events wait."""
+    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+        """Return as the real collector does: in time, or when many events wait, or old ones."""
+        timeout_s = min(timeout_s, oldest_s)
         if self._events_per_s:
             timeout_s = min(timeout_s, WAKE_AT / self._events_per_s)
-        await super().wait(timeout_s)
+        await super().wait(timeout_s, oldest_s=oldest_s)
 
     def drain(self) -> list[Event]:
         """Return what happened since the last call."""
