@@ -81,9 +81,12 @@ class Batcher:
     def due_us(self) -> int:
         """Return the moment at which age asks for a cut."""
         idle_us = self.from_us + round(self._limits.idle_age_s * 1e6)
-        if self._first_us is None:
+        first_us = self._first_us
+        if first_us is None and self._ahead:
+            first_us = self._ahead[0].ts_us
+        if first_us is None:
             return idle_us
-        return min(idle_us, self._first_us + round(self._limits.max_age_s * 1e6))
+        return min(idle_us, first_us + round(self._limits.max_age_s * 1e6))
 
     def begin(
         self,

@@ -109,6 +109,17 @@ def test_age_of_the_first_event_asks_for_a_cut() -> None:
     assert batcher.is_due
 
 
+def test_event_beyond_the_interval_gets_no_older_than_others() -> None:
+    batcher = _batcher()
+    batcher.add([_event(SECOND + 1)], until_us=SECOND)
+    assert batcher.due_us == 3 * SECOND + 1
+    assert not batcher.is_due
+    batcher.add([], until_us=batcher.due_us)
+    assert batcher.is_due
+    (batch,) = batcher.cut([])
+    assert len(batch) == 1
+
+
 def test_idle_time_asks_for_a_cut_later() -> None:
     batcher = _batcher()
     batcher.add([], until_us=10 * SECOND - 1)
