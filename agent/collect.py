@@ -63,7 +63,7 @@ class Collector(Protocol):
         """Stop all sensors; what they saw until now can still be drained."""
         ...
 
-    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+    async def wait(self, timeout_s: float, *, oldest_s: float = math.inf) -> None:
         """Return after ``timeout_s``, or earlier when there is much to drain or ``wake`` asks.
 
         Or once something that waits to be drained is ``oldest_s`` old.

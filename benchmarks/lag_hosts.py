@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from bisect import bisect_left
 from dataclasses import replace
 from itertools import count
@@ -65,7 +66,7 @@ class Host(ScriptedCollector):
         self._events_per_s = events_per_s
         self._numbers = count()
 
-    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+    async def wait(self, timeout_s: float, *, oldest_s: float = math.inf) -> None:
         """Return as the real collector does: in time, or when many events wait, or old ones."""
         timeout_s = min(timeout_s, oldest_s)
         if self._events_per_s:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable
 
 from agent.crew import SensorReport
@@ -53,7 +54,7 @@ class ScriptedCollector:
         self.stops += 1
         self._drained_us = None
 
-    async def wait(self, timeout_s: float, *, oldest_s: float) -> None:
+    async def wait(self, timeout_s: float, *, oldest_s: float = math.inf) -> None:
         timeout_s = max(0.0, min(timeout_s, oldest_s - self._age_s()))
         if self._on_wait is None:
             with contextlib.suppress(TimeoutError):
