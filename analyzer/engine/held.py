@@ -146,7 +146,7 @@ class Held:
             "starts": self.starts,
             "stops": self.stops,
             "last_us": self.last_us,
-            "rows": (*cold[:2], bytes(cold.data[:])),
+            "rows": (*cold[:2], cold.data[:]),
         }
 
     @classmethod
@@ -187,6 +187,6 @@ def _cooled(rows: _Warm) -> Cold:
 
 
 def _warmed(cold: Cold, dictionary: Dictionary, classifier: Classifier) -> _Warm:
-    data = unpack(bytes(cold.data[:]), method=cold.method, size_bytes=cold.size_bytes)
+    data = unpack(cold.data[:], method=cold.method, size_bytes=cold.size_bytes)
     state = unpacked(data)
     return Selection(columns_of(state["rows"], dictionary), classifier), state["serials"]
